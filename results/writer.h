@@ -1,0 +1,35 @@
+/*
+ * writer.h - where rows go: begin, row, end. Writers format; none computes.
+ *
+ * A row is written when it is measured, whole or not at all, in one write(2): after kill -9 the file holds every row
+ * that was told to be written, and a JSON file is a valid array after each row. A write that fails half-way, as on a
+ * full disk, is taken back. Only a kill in the midst of that one write can cut the row, which the reader tells.
+ */
+#ifndef FM_WRITER_H
+#define FM_WRITER_H
+
+#include <stdio.h>
+
+#include "common/error.h"
+#include "results/record.h"
+
+struct fm_writer;
+
+struct fm_writer_kind {
+	const char *name; /* csv json text */
+	/* path "-" is stdout; else the file is created or emptied, its folder must exist. Writes what stands before
+	 * the first row. */
+	int (*open)(const char *path, struct fm_writer **writer, struct fm_error *error);
+	/* Errors: -ENOSPC, -EDQUOT, -EFBIG, -EIO, -EPIPE (the reader of a pipe is gone; SIGPIPE must be ignored),
+	 * -ENOMEM. The rows before are whole, and a later row may be tried. */
+	int (*row)(struct fm_writer *writer, const struct fm_record *record, struct fm_error *error);
+	/* Finishes and frees; accepts NULL. The last chance for an error, such as a full disk at close. */
+	int (*close)(struct fm_writer *writer, struct fm_error *error);
+};
+
+extern const struct fm_writer_kind fm_writer_csv, fm_writer_json, fm_writer_text;
+
+/* docs/schema.md, from the field table and the list of reasons. */
+void fm_schema_markdown(FILE *out);
+
+#endif
