@@ -1,0 +1,592 @@
+/*
+ * config.c - parsers of lists and the option rows of the commands.
+ */
+#include "bench/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/control.h"
+
+#define SIZE_LIMIT (1ull << 40)
+#define STAMPS_MAX (64ull << 20) /* of one repetition: 1 GiB on each end */
+
+/* Calls each with every comma-separated piece; stops at the first failure. */
+static int list_each(const char *text, int (*each)(const char *piece, void *field, struct fm_error *error), void *field,
+		     struct fm_error *error)
+{
+	char piece[FM_TEXT_MAX];
+
+	for (;;) {
+		size_t length = strcspn(text, ",");
+		int code;
+
+		if (length == 0)
+			return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "an empty place in the list; write A,B,C");
+		if (length >= sizeof(piece))
+			return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "an entry is longer than %zu characters",
+					    sizeof(piece) - 1);
+		memcpy(piece, text, length);
+		piece[length] = '\0';
+		code = each(piece, field, error);
+		if (code)
+			return code;
+		if (!text[length])
+			return 0;
+		text += length + 1;
+	}
+}
+
+static int sizes_add(struct fm_size_list *list, uint64_t bytes, struct fm_error *error)
+{
+	if (bytes < 1 || bytes > SIZE_LIMIT)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "a message has 1 byte to 1024G");
+	for (uint32_t i = 0; i < list->count; i++)
+		if (list->bytes[i] == bytes)
+			return 0;
+	if (list->count == FM_SIZES_MAX)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "more than %d sizes", FM_SIZES_MAX);
+	list->bytes[list->count++] = bytes;
+	return 0;
+}
+
+/* BEGIN:END, BEGIN:END:xFACTOR or BEGIN:END:+STEP; the end is always among them. */
+static int sizes_range(struct fm_size_list *list, char *text, struct fm_error *error)
+{
+	char *end_text = strchr(text, ':'), *step_text;
+	uint64_t begin, end, step = 2, size;
+	bool add = false;
+	int code;
+
+	*end_text++ = '\0';
+	step_text = strchr(end_text, ':');
+	if (step_text) {
+		*step_text++ = '\0';
+		if (*step_text != 'x' && *step_text != '+')
+			return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+					    "a range is BEGIN:END, BEGIN:END:x2 or BEGIN:END:+64K");
+		add = *step_text == '+';
+		code = fm_parse_count(step_text + 1, &step, error);
+		if (code)
+			return code;
+	}
+	code = fm_parse_count(text, &begin, error);
+	if (code == 0)
+		code = fm_parse_count(end_text, &end, error);
+	if (code)
+		return code;
+	if (begin < 1 || begin > end || end > SIZE_LIMIT || (add ? step < 1 : step < 2) || step > SIZE_LIMIT)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "a range goes up from at least 1, by a factor of 2 or more or a step of 1 or more");
+	for (size = begin; size < end; size = add ? size + step : size * step) {
+		code = sizes_add(list, size, error);
+		if (code)
+			return code;
+	}
+	return sizes_add(list, end, error);
+}
+
+static int sizes_piece(const char *piece, void *field, struct fm_error *error)
+{
+	char text[FM_TEXT_MAX];
+	uint64_t bytes;
+	int code;
+
+	snprintf(text, sizeof(text), "%s", piece);
+	if (strchr(text, ':'))
+		return sizes_range(field, text, error);
+	code = fm_parse_count(text, &bytes, error);
+	return code ? code : sizes_add(field, bytes, error);
+}
+
+static int sizes_parse(const struct fm_option *row, const char *text, void *field, struct fm_error *error)
+{
+	struct fm_size_list list = {0};
+	int code = list_each(text, sizes_piece, &list, error);
+
+	(void)row;
+	if (code == 0)
+		*(struct fm_size_list *)field = list;
+	return code;
+}
+
+/* A test's name, its operation, lat, bw, or all. */
+static int tests_piece(const char *piece, void *field, struct fm_error *error)
+{
+	struct fm_test_list *list = field;
+	bool found = false;
+
+	for (int i = 0; i < FM_TEST_COUNT; i++) {
+		const struct fm_test *test = &fm_tests[i];
+		bool named = strcmp(piece, test->name) == 0;
+
+		if (!named && strcmp(piece, test->operation) != 0 && strcmp(piece, "all") != 0 &&
+		    strcmp(piece, test->metric == FM_LATENCY ? "lat" : "bw") != 0)
+			continue;
+		found = true;
+		list->count += !list->chosen[i];
+		list->chosen[i] = true;
+		list->named[i] |= named;
+	}
+	if (!found)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "no test '%s': write names such as send_lat,write_bw, families (send, write, read, "
+				    "tag, ...; lat, bw) or all",
+				    piece);
+	return 0;
+}
+
+static int tests_parse(const struct fm_option *row, const char *text, void *field, struct fm_error *error)
+{
+	struct fm_test_list list = {0};
+	int code = list_each(text, tests_piece, &list, error);
+
+	(void)row;
+	if (code == 0)
+		*(struct fm_test_list *)field = list;
+	return code;
+}
+
+/* Without '=' both ends get the same text. */
+static int ends_parse(const struct fm_option *row, const char *text, void *field, struct fm_error *error)
+{
+	struct fm_ends ends = {"", ""};
+	size_t length = strcspn(text, "=");
+
+	(void)row;
+	if (length >= sizeof(ends.local) || strlen(text) >= sizeof(ends.remote))
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "longer than %d characters", FM_TEXT_MAX - 1);
+	memcpy(ends.local, text, length);
+	snprintf(ends.remote, sizeof(ends.remote), "%s", text[length] ? text + length + 1 : ends.local);
+	*(struct fm_ends *)field = ends;
+	return 0;
+}
+
+const struct fm_option_type fm_option_sizes = {"sizes", true, sizeof(struct fm_size_list), sizes_parse};
+const struct fm_option_type fm_option_tests = {"tests", true, sizeof(struct fm_test_list), tests_parse};
+const struct fm_option_type fm_option_ends = {"ends", true, sizeof(struct fm_ends), ends_parse};
+
+#define STRING_OF(x) #x
+#define STRING(x)    STRING_OF(x)
+#define AT(field)    offsetof(struct fm_pair_config, field)
+
+static const struct fm_option pair_rows[] = {
+	{.name = "transport",
+	 .argument = "NAME",
+	 .value = "auto",
+	 .group = "What to measure",
+	 .help = "a transport of 'fabmark devices'; auto: the best that both ends have; all: each of them",
+	 .type = &fm_option_text,
+	 .offset = AT(what.transport)},
+	{.name = "test",
+	 .argument = "LIST",
+	 .value = "",
+	 .group = "What to measure",
+	 .help = "tests (send_lat, write_bw, ...), families (send, lat, bw, ...) or all; default: one latency and one "
+		 "bandwidth",
+	 .type = &fm_option_tests,
+	 .offset = AT(what.tests)},
+	{.name = "size",
+	 .letter = 's',
+	 .argument = "LIST",
+	 .value = "",
+	 .group = "What to measure",
+	 .help = "message sizes in bytes: 8,64K,1M or ranges 1:8M:x2; default 8 for latency, 64K,1M for bandwidth",
+	 .type = &fm_option_sizes,
+	 .offset = AT(what.sizes)},
+	{.name = "all-sizes",
+	 .letter = 'a',
+	 .value = "",
+	 .group = "What to measure",
+	 .help = "the same as --size 2:8M:x2",
+	 .type = &fm_option_flag,
+	 .offset = AT(what.all_sizes)},
+	{.name = "duration",
+	 .letter = 'D',
+	 .argument = "S",
+	 .value = "3.5",
+	 .group = "What to measure",
+	 .help = "most seconds measured per test and size, warm-up extra",
+	 .type = &fm_option_seconds,
+	 .offset = AT(what.duration_s),
+	 .minimum = 0.01,
+	 .maximum = 86400},
+	{.name = "iterations",
+	 .letter = 'n',
+	 .argument = "N",
+	 .value = "0",
+	 .group = "What to measure",
+	 .help = "operations of one repetition; 0: as many as fill 0.3 s",
+	 .type = &fm_option_count,
+	 .offset = AT(what.iterations),
+	 .minimum = 0,
+	 .maximum = 1e12},
+	{.name = "repetitions",
+	 .argument = "R",
+	 .value = "0",
+	 .group = "What to measure",
+	 .help = "measure exactly so many repetitions; 0: until the figure is sure to 1%",
+	 .type = &fm_option_count,
+	 .offset = AT(what.repetitions),
+	 .minimum = 0,
+	 .maximum = 10000},
+	{.name = "streams",
+	 .argument = "N",
+	 .value = "1",
+	 .group = "What to measure",
+	 .help = "connections that measure at once, on each rail",
+	 .type = &fm_option_count,
+	 .offset = AT(what.streams),
+	 .minimum = 1,
+	 .maximum = 1024},
+	{.name = "threads",
+	 .argument = "N",
+	 .value = "1",
+	 .group = "What to measure",
+	 .help = "threads that share the streams of a rail, one CPU each",
+	 .type = &fm_option_count,
+	 .offset = AT(what.threads),
+	 .minimum = 1,
+	 .maximum = 64},
+	{.name = "depth",
+	 .letter = 't',
+	 .argument = "N",
+	 .value = "0",
+	 .group = "What to measure",
+	 .help = "operations outstanding per stream in a bandwidth test; 0: 128",
+	 .type = &fm_option_count,
+	 .offset = AT(what.depth),
+	 .minimum = 0,
+	 .maximum = 65536},
+	{.name = "memory",
+	 .argument = "KIND",
+	 .value = "host",
+	 .group = "What to measure",
+	 .help = "where messages live, LOCAL[=REMOTE]; see 'fabmark devices'",
+	 .type = &fm_option_ends,
+	 .offset = AT(what.memory)},
+
+	{.name = "local",
+	 .value = "",
+	 .group = "Where",
+	 .help = "both ends on this machine",
+	 .type = &fm_option_flag,
+	 .offset = AT(where.local)},
+	{.name = "port",
+	 .letter = 'p',
+	 .argument = "N",
+	 .value = STRING(18520),
+	 .group = "Where",
+	 .help = "TCP port of the server, for control and tcp data",
+	 .type = &fm_option_count,
+	 .offset = AT(where.port),
+	 .minimum = 1,
+	 .maximum = 65535},
+	{.name = "token-file",
+	 .argument = "FILE",
+	 .value = "",
+	 .group = "Where",
+	 .help = "the secret that both nodes share; default FABMARK_TOKEN, then fabmark/token in the config folder",
+	 .type = &fm_option_text,
+	 .offset = AT(where.token_file)},
+	{.name = "data-address",
+	 .argument = "ADDR",
+	 .value = "",
+	 .group = "Where",
+	 .help = "addresses that carry the data, LOCAL[=REMOTE]; default: those of the control connection",
+	 .type = &fm_option_text,
+	 .offset = AT(where.data_address)},
+	{.name = "device",
+	 .letter = 'd',
+	 .argument = "DEV",
+	 .value = "",
+	 .group = "Where",
+	 .help = "net device, PCI address or IP that carries the data, LOCAL[=REMOTE]; default remote: the same rail",
+	 .type = &fm_option_text,
+	 .offset = AT(where.device)},
+	{.name = "rails",
+	 .argument = "LIST",
+	 .value = "one",
+	 .group = "Where",
+	 .help = "one, or a list of devices, each LOCAL[=REMOTE], that are measured at once",
+	 .type = &fm_option_text,
+	 .offset = AT(where.rails)},
+	{.name = "cpu",
+	 .argument = "LIST",
+	 .value = "",
+	 .group = "Where",
+	 .help = "CPUs that measure, such as 2,4-7, LOCAL[=REMOTE]; default: chosen from those that we may use",
+	 .type = &fm_option_ends,
+	 .offset = AT(where.cpu)},
+	{.name = "connect-timeout",
+	 .argument = "S",
+	 .value = "8",
+	 .group = "Where",
+	 .help = "seconds until a server that does not answer is given up",
+	 .type = &fm_option_seconds,
+	 .offset = AT(where.connect_timeout_s),
+	 .minimum = 0.1,
+	 .maximum = 600},
+	{.name = "peer-timeout",
+	 .argument = "S",
+	 .value = "3.5",
+	 .group = "Where",
+	 .help = "seconds of silence after which the other node counts as lost",
+	 .type = &fm_option_seconds,
+	 .offset = AT(where.peer_timeout_s),
+	 .minimum = 1.5,
+	 .maximum = 3600},
+
+	{.name = "out",
+	 .argument = "DIR",
+	 .value = "fabmark-results",
+	 .group = "Results",
+	 .help = "folder under which each run gets its own with results.csv and run.json; none: no folder",
+	 .type = &fm_option_text,
+	 .offset = AT(output.out)},
+	{.name = "csv",
+	 .argument = "FILE",
+	 .value = "",
+	 .group = "Results",
+	 .help = "rows as CSV too; - for stdout, no table then",
+	 .type = &fm_option_text,
+	 .offset = AT(output.csv)},
+	{.name = "json",
+	 .argument = "FILE",
+	 .value = "",
+	 .group = "Results",
+	 .help = "rows as a JSON array too; - for stdout, no table then",
+	 .type = &fm_option_text,
+	 .offset = AT(output.json)},
+	{.name = "raw",
+	 .argument = "FILE",
+	 .value = "",
+	 .group = "Results",
+	 .help = "every stamp of every repetition as CSV, a line per latency or per batch of a bandwidth test; - for "
+		 "stdout, no table then",
+	 .type = &fm_option_text,
+	 .offset = AT(output.raw)},
+	{.name = "labels",
+	 .argument = "LIST",
+	 .value = "",
+	 .group = "Results",
+	 .help = "key=value;key=value for the column labels",
+	 .type = &fm_option_text,
+	 .offset = AT(output.labels)},
+	{.name = "quiet",
+	 .value = "",
+	 .group = "Results",
+	 .help = "nothing on stderr but errors",
+	 .type = &fm_option_flag,
+	 .offset = AT(output.quiet)},
+	{.name = "help",
+	 .letter = 'h',
+	 .value = "",
+	 .group = "Results",
+	 .help = "this text",
+	 .type = &fm_option_flag,
+	 .offset = AT(help)},
+
+	/* perftest's: what they ask for is how fabmark works anyway. */
+	{.name = "cpu-freq",
+	 .letter = 'F',
+	 .value = "",
+	 .group = "Results",
+	 .help = "perftest's; no effect",
+	 .type = &fm_option_flag,
+	 .offset = AT(ignored_flag),
+	 .hidden = true},
+	{.name = "report_gbits",
+	 .value = "",
+	 .group = "Results",
+	 .help = "perftest's; no effect: Gb/s is what we report",
+	 .type = &fm_option_flag,
+	 .offset = AT(ignored_flag),
+	 .hidden = true},
+	{.name = "out_json_file",
+	 .argument = "FILE",
+	 .value = "",
+	 .group = "Results",
+	 .help = "perftest's name of --json",
+	 .type = &fm_option_text,
+	 .offset = AT(output.json),
+	 .hidden = true},
+};
+
+#undef AT
+#define AT(field) offsetof(struct fm_serve_config, field)
+
+static const struct fm_option serve_rows[] = {
+	{.name = "port",
+	 .letter = 'p',
+	 .argument = "N",
+	 .value = STRING(18520),
+	 .group = "Options",
+	 .help = "TCP port for control and tcp data; 0: any free one",
+	 .type = &fm_option_count,
+	 .offset = AT(port),
+	 .minimum = 0,
+	 .maximum = 65535},
+	{.name = "address",
+	 .argument = "ADDR",
+	 .value = "",
+	 .group = "Options",
+	 .help = "numeric address to listen on; default: all, IPv4 and IPv6",
+	 .type = &fm_option_text,
+	 .offset = AT(address)},
+	{.name = "token-file",
+	 .argument = "FILE",
+	 .value = "",
+	 .group = "Options",
+	 .help = "the secret that both nodes share; default FABMARK_TOKEN, then fabmark/token in the config folder, "
+		 "made if need be",
+	 .type = &fm_option_text,
+	 .offset = AT(token_file)},
+	{.name = "once",
+	 .value = "",
+	 .group = "Options",
+	 .help = "end after one client",
+	 .type = &fm_option_flag,
+	 .offset = AT(once)},
+	{.name = "idle-timeout",
+	 .argument = "S",
+	 .value = "0",
+	 .group = "Options",
+	 .help = "end, with exit code 3, when nobody came for so many seconds; 0: never",
+	 .type = &fm_option_seconds,
+	 .offset = AT(idle_timeout_s),
+	 .minimum = 0,
+	 .maximum = 1e9},
+	{.name = "quiet",
+	 .value = "",
+	 .group = "Options",
+	 .help = "nothing on stderr but errors",
+	 .type = &fm_option_flag,
+	 .offset = AT(quiet)},
+	{.name = "ready-fd",
+	 .argument = "FD",
+	 .value = "0",
+	 .group = "Options",
+	 .help = "file descriptor that gets the port, and a newline, once the server listens",
+	 .type = &fm_option_count,
+	 .offset = AT(ready_fd),
+	 .minimum = 0,
+	 .maximum = 1048576,
+	 .hidden = true},
+	{.name = "help",
+	 .letter = 'h',
+	 .value = "",
+	 .group = "Options",
+	 .help = "this text",
+	 .type = &fm_option_flag,
+	 .offset = AT(help)},
+};
+
+#undef AT
+#define AT(field) offsetof(struct fm_devices_config, field)
+
+static const struct fm_option devices_rows[] = {
+	{.name = "json",
+	 .value = "",
+	 .group = "Options",
+	 .help = "the same as JSON, for programs",
+	 .type = &fm_option_flag,
+	 .offset = AT(json)},
+	{.name = "help",
+	 .letter = 'h',
+	 .value = "",
+	 .group = "Options",
+	 .help = "this text",
+	 .type = &fm_option_flag,
+	 .offset = AT(help)},
+};
+
+#define SET(rows_, type_)                                                                                              \
+	{                                                                                                              \
+		"", rows_, sizeof(rows_) / sizeof(rows_[0]), sizeof(type_)                                             \
+	}
+
+const struct fm_option_set fm_pair_option_set = SET(pair_rows, struct fm_pair_config);
+const struct fm_option_set fm_serve_option_set = SET(serve_rows, struct fm_serve_config);
+const struct fm_option_set fm_devices_option_set = SET(devices_rows, struct fm_devices_config);
+
+const struct fm_option_alias fm_pair_aliases[] = {
+	{"-q", "queue pairs belong to the verbs transport, which this build lacks; connections: --streams N"},
+	{"--qp", "queue pairs belong to the verbs transport, which this build lacks; connections: --streams N"},
+	{"-m", "the path MTU is an option of the verbs transport, which this build lacks"},
+	{"-x", "the GID index is an option of the verbs transport, which this build lacks"},
+	{"-c", "the connection type is an option of the verbs transport, which this build lacks"},
+	{"-I", "inline data is an option of the verbs transport, which this build lacks"},
+	{"-l", "the post list is an option of the verbs transport, which this build lacks"},
+	{"-Q", "completion moderation is an option of the verbs transport, which this build lacks"},
+	{"-r", "the receive depth is an option of the verbs transport, which this build lacks"},
+	{"-R", "rdma_cm is an option of the verbs transport, which this build lacks"},
+	{"-b", "measuring both directions at once is not in this version"},
+	{"-e", "waiting for events is not in this version: measuring threads poll busily"},
+	{"-i", "name the port with the device: --device mlx5_0:1"},
+	{"--iters", "use --iterations N"},
+	{"--tx-depth", "use --depth N"},
+	{"--all", "use --all-sizes, or --size 2:8M:x2"},
+	{"--ib-dev", "use --device NAME"},
+	{"--use_cuda", "GPU memory: --memory cuda:N, where 'fabmark devices' lists it"},
+	{"-P", "parallel connections: use --streams N"},
+	{"--parallel", "use --streams N"},
+	{"--time", "use --duration S"},
+	{"--token", "a token is never an argument, where every user of the machine could read it: use --token-file "
+		    "FILE or FABMARK_TOKEN"},
+	{NULL, NULL},
+};
+
+static bool more_threads_than_streams(const void *values)
+{
+	const struct fm_pair_config *config = values;
+
+	return config->what.threads > config->what.streams;
+}
+
+static bool two_sizes(const void *values)
+{
+	const struct fm_pair_config *config = values;
+
+	return config->what.all_sizes && config->what.sizes.count > 0;
+}
+
+static bool two_on_stdout(const void *values)
+{
+	const struct fm_pair_output *output = &((const struct fm_pair_config *)values)->output;
+
+	return (strcmp(output->csv, "-") == 0) + (strcmp(output->json, "-") == 0) + (strcmp(output->raw, "-") == 0) > 1;
+}
+
+/* Each operation of a latency test leaves two numbers of 8 bytes, on each rail, whichever stream it is on. */
+static bool too_many_stamps(const void *values)
+{
+	const struct fm_pair_config *config = values;
+	const struct fm_pair_what *what = &config->what;
+	bool latency = what->tests.count == 0;
+	uint64_t rails = 1;
+
+	for (int i = 0; i < FM_TEST_COUNT; i++)
+		latency |= what->tests.chosen[i] && fm_tests[i].metric == FM_LATENCY;
+	for (const char *at = config->where.rails; *at; at++)
+		rails += *at == ',';
+	return latency && what->iterations > STAMPS_MAX / rails;
+}
+
+static bool uneven_streams(const void *values)
+{
+	const struct fm_pair_config *config = values;
+
+	return config->what.streams % config->what.threads != 0;
+}
+
+const struct fm_option_rule fm_pair_rules[] = {
+	{more_threads_than_streams,
+	 "--threads: more threads than --streams; a thread without a stream has nothing to do"},
+	{uneven_streams, "--streams: must be a multiple of --threads, so that each thread has as many"},
+	{too_many_stamps,
+	 "--iterations: more than 64M, over all rails, do not fit memory in a latency test; take more --repetitions"},
+	{two_sizes, "--size and --all-sizes both say which sizes: keep one"},
+	{two_on_stdout, "two of --csv -, --json - and --raw - would mix on stdout: send one to a file"},
+	{NULL, NULL},
+};

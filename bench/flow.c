@@ -1,0 +1,569 @@
+/*
+ * flow.c - the steps of a flow, each a job of its workers.
+ */
+#include "bench/flow.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/memory/memory.h"
+#include "results/stats.h"
+#include "transports/registry.h"
+
+#define CONNECT_NAP_NS 50000
+#define SETUP_NS       1000000000u
+#define CONNECT_NS     10000000000u /* wiring up UCX over soft RoCE takes seconds */
+#define STAMPS_MAX     (1u << 28)
+#define RATE_STAMPS    1000 /* of a stream in a repetition of a bandwidth test */
+
+/* ---- the steps, in worker threads ---- */
+
+/* Ends a job: one that failed stops the others of its point, which would wait for ever for what will not come. */
+static void thread_done(struct fm_flow_thread *thread)
+{
+	if (thread->code && thread->code != -ECANCELED)
+		atomic_store(thread->flow->stop, FM_ABORT);
+}
+
+static void step_allocate(struct fm_flow *flow, struct fm_error *error, int *code)
+{
+	size_t bytes = (size_t)flow->work.slots * flow->work.stride_bytes;
+
+	for (uint32_t i = 0; i < 2 * flow->work.streams && *code == 0; i++)
+		*code = flow->kind->allocate(flow->place->rails[flow->work.rail].numa_node, flow->memory_device, bytes,
+					     &flow->buffers[i], error);
+}
+
+static void job_prepare(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+
+	thread->code = 0;
+	step_allocate(flow, &thread->error, &thread->code);
+	if (thread->code == 0)
+		thread->code = flow->transport->open(flow->place, &flow->work, flow->buffers, 2 * flow->work.streams,
+						     &flow->endpoint, &thread->error);
+	if (thread->code == 0)
+		thread->code = flow->transport->address(flow->endpoint, &flow->own, &thread->error);
+	thread_done(thread);
+}
+
+/* After a call that said -EAGAIN: true to call again, after a nap; false when the point was given up. */
+static bool again(struct fm_flow_thread *thread)
+{
+	const struct timespec nap = {0, CONNECT_NAP_NS};
+
+	if (thread->code != -EAGAIN)
+		return false;
+	if (atomic_load(thread->flow->stop) != FM_RUN) {
+		thread->code = -ECANCELED;
+		return false;
+	}
+	if (fm_now_ns() >= thread->flow->give_up_ns) {
+		/* The transport has said what it waits for. */
+		thread->code = thread->error.code = -ETIMEDOUT;
+		if (!thread->error.text[0])
+			fm_error_set(&thread->error, -ETIMEDOUT, FM_REASON_TIMEOUT,
+				     "the data path could not be set up in time");
+		return false;
+	}
+	nanosleep(&nap, NULL);
+	return true;
+}
+
+static void job_connect(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+
+	thread->error.text[0] = '\0';
+	flow->give_up_ns = fm_now_ns() + CONNECT_NS;
+	do {
+		thread->code = flow->transport->connect(flow->endpoint, &flow->peer, flow->lanes, flow->work.streams,
+							&thread->error);
+	} while (again(thread));
+	thread_done(thread);
+}
+
+static void job_disconnect(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+
+	thread->error.text[0] = '\0';
+	flow->give_up_ns = fm_now_ns() + CONNECT_NS;
+	do {
+		thread->code = flow->transport->disconnect(flow->endpoint, &thread->error);
+	} while (again(thread));
+	thread_done(thread);
+}
+
+/* Between phases, and while the peer still connects: some stacks need both ends to turn the crank. */
+static void idle_progress(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+	struct fm_error ignored;
+
+	/* A failure shows again, with its cause, in the next step that needs the path. */
+	if (flow->endpoint && atomic_load(&flow->running) == 0)
+		flow->transport->progress(flow->endpoint, &ignored);
+}
+
+static int trace_reserve(struct fm_trace *trace, uint64_t stamps, struct fm_error *error)
+{
+	uint64_t *ticks, *done;
+
+	if (stamps <= trace->capacity)
+		return 0;
+	if (stamps > STAMPS_MAX)
+		return fm_error_set(error, -E2BIG, FM_REASON_USAGE,
+				    "%llu time stamps in one repetition are too many; ask for fewer with --iterations",
+				    (unsigned long long)stamps);
+	ticks = malloc(stamps * sizeof(*ticks));
+	done = malloc(stamps * sizeof(*done));
+	if (!ticks || !done) {
+		free(ticks);
+		free(done);
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY,
+				    "no memory for %llu time stamps; ask for fewer with --iterations",
+				    (unsigned long long)stamps);
+	}
+	/* Touched now, so that no page fault falls into a sample. */
+	memset(ticks, 0, stamps * sizeof(*ticks));
+	memset(done, 0, stamps * sizeof(*done));
+	free(trace->ticks);
+	free(trace->done);
+	trace->ticks = ticks;
+	trace->done = done;
+	trace->capacity = (uint32_t)stamps;
+	return 0;
+}
+
+/* The part of the flow's operations that lane `index` gets: as even as can be. */
+static uint64_t lane_share(const struct fm_flow *flow, uint32_t index)
+{
+	return flow->operations / flow->work.streams + (index < flow->operations % flow->work.streams);
+}
+
+static int arm_lane(struct fm_flow *flow, uint32_t index, struct fm_error *error)
+{
+	struct fm_loop *loop = &flow->loops[index];
+	uint64_t stamps;
+	int code;
+
+	loop->lane = &flow->lanes[index];
+	loop->operations = lane_share(flow, index);
+	loop->batch = flow->batch;
+	loop->depth = flow->work.depth;
+	/* One for the start, one for the rest that fills no batch; echo and target stamp their start alone. */
+	stamps = flow->work.role == FM_ECHO || flow->work.role == FM_TARGET ? 2 : loop->operations / loop->batch + 2;
+	code = trace_reserve(&loop->trace, stamps, error);
+	if (code)
+		return code;
+	code = loop->lane->arm(loop->lane->self, loop->operations);
+	if (code)
+		loop->lane->explain(loop->lane->self, error);
+	return code;
+}
+
+static void job_arm(struct fm_flow_thread *thread)
+{
+	thread->code = 0;
+	for (uint32_t i = 0; i < thread->count && thread->code == 0; i++)
+		thread->code = arm_lane(thread->flow, thread->first + i, &thread->error);
+	thread_done(thread);
+}
+
+static void job_run(struct fm_flow_thread *thread)
+{
+	struct fm_flow *flow = thread->flow;
+	struct fm_loop *loops = flow->loops + thread->first;
+	const struct fm_loop_context context = {
+		.clock = flow->clock,
+		.stop = flow->stop,
+		.yield = flow->place->rails[flow->work.rail].shared_cpus,
+	};
+
+	thread->code = fm_loop_run(flow->work.role, loops, thread->count, &context);
+	for (uint32_t i = 0; i < thread->count; i++)
+		if (thread->code && loops[i].failed)
+			loops[i].lane->explain(loops[i].lane->self, &thread->error);
+	thread_done(thread);
+}
+
+static void job_serve(struct fm_flow_thread *thread)
+{
+	job_arm(thread);
+	if (thread->code)
+		return;
+	atomic_fetch_add(&thread->flow->armed, 1);
+	fm_worker_wake(thread->worker);
+	job_run(thread);
+}
+
+static void job_settle(struct fm_flow_thread *thread)
+{
+	thread->code = 0;
+	for (uint32_t i = 0; i < thread->count && thread->code == 0; i++) {
+		const struct fm_lane *lane = thread->flow->loops[thread->first + i].lane;
+
+		thread->code = lane->settle(lane->self);
+		if (thread->code)
+			lane->explain(lane->self, &thread->error);
+	}
+	thread_done(thread);
+}
+
+static void job_before(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+
+	flow->before.count = 0;
+	thread->code = flow->transport->counters(flow->endpoint, &flow->before, &thread->error);
+}
+
+static void job_after(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+
+	flow->after.count = flow->effective.count = 0;
+	thread->code = flow->transport->counters(flow->endpoint, &flow->after, &thread->error);
+	if (thread->code == 0)
+		thread->code = flow->transport->effective(flow->endpoint, &flow->effective, &thread->error);
+}
+
+static void job_close(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+
+	flow->transport->close(flow->endpoint);
+	flow->endpoint = NULL;
+	for (uint32_t i = 0; i < 2 * flow->work.streams; i++)
+		if (flow->buffers[i].kind)
+			flow->kind->free(&flow->buffers[i]);
+	thread->code = 0;
+}
+
+/* ---- starting and awaiting steps, in the control thread ---- */
+
+static void start_first(struct fm_flow *flow, void (*job)(void *))
+{
+	fm_worker_submit(flow->threads[0].worker, job, &flow->threads[0]);
+}
+
+/*
+ * All threads begin together, and the first one's idle progress stays away until all have ended: no endpoint function
+ * may be called while a lane's are.
+ */
+static void job_together(void *argument)
+{
+	struct fm_flow_thread *thread = argument;
+	struct fm_flow *flow = thread->flow;
+	bool stopped = false;
+
+	atomic_fetch_add(&flow->gathered, 1);
+	while (atomic_load(&flow->gathered) < flow->work.threads && !stopped) {
+		stopped = atomic_load(flow->stop) == FM_ABORT;
+		sched_yield();
+	}
+	thread->code = -ECANCELED;
+	if (!stopped)
+		flow->job(thread);
+	atomic_fetch_sub(&flow->running, 1);
+}
+
+static void start_all(struct fm_flow *flow, void (*job)(struct fm_flow_thread *thread))
+{
+	flow->job = job;
+	atomic_store(&flow->gathered, 0);
+	atomic_store(&flow->running, flow->work.threads);
+	for (uint32_t i = 0; i < flow->work.threads; i++)
+		fm_worker_submit(flow->threads[i].worker, job_together, &flow->threads[i]);
+}
+
+void fm_flow_prepare(struct fm_flow *flow)
+{
+	start_first(flow, job_prepare);
+}
+
+void fm_flow_connect(struct fm_flow *flow)
+{
+	fm_worker_idle(flow->threads[0].worker, idle_progress, &flow->threads[0]);
+	start_first(flow, job_connect);
+}
+
+/* Latency: a stamp for each operation. */
+static void set_repetition(struct fm_flow *flow, uint64_t operations)
+{
+	uint64_t share = operations / flow->work.streams;
+	bool each = fm_tests[flow->work.test].metric == FM_LATENCY;
+
+	flow->operations = operations;
+	flow->batch = !each && share > RATE_STAMPS ? share / RATE_STAMPS : 1;
+	atomic_store(&flow->armed, 0);
+}
+
+void fm_flow_arm(struct fm_flow *flow, uint64_t operations)
+{
+	set_repetition(flow, operations);
+	start_all(flow, job_arm);
+}
+
+void fm_flow_run(struct fm_flow *flow)
+{
+	start_all(flow, job_run);
+}
+
+void fm_flow_serve(struct fm_flow *flow, uint64_t operations)
+{
+	set_repetition(flow, operations);
+	start_all(flow, job_serve);
+}
+
+void fm_flow_settle(struct fm_flow *flow)
+{
+	start_all(flow, job_settle);
+}
+
+void fm_flow_disconnect(struct fm_flow *flow)
+{
+	start_first(flow, job_disconnect);
+}
+
+void fm_flow_count(struct fm_flow *flow, bool after)
+{
+	start_first(flow, after ? job_after : job_before);
+}
+
+bool fm_flow_busy(const struct fm_flow *flow)
+{
+	for (uint32_t i = 0; i < flow->work.threads; i++)
+		if (fm_worker_busy(flow->threads[i].worker))
+			return true;
+	return false;
+}
+
+bool fm_flow_armed(const struct fm_flow *flow)
+{
+	return atomic_load(&flow->armed) == flow->work.threads || !fm_flow_busy(flow);
+}
+
+int fm_flow_result(struct fm_flow *flow)
+{
+	int canceled = 0;
+
+	for (uint32_t i = 0; i < flow->work.threads; i++) {
+		struct fm_flow_thread *thread = &flow->threads[i];
+
+		if (thread->code && thread->code != -ECANCELED) {
+			flow->error = thread->error;
+			return thread->code;
+		}
+		canceled |= thread->code;
+	}
+	if (canceled)
+		fm_error_set(&flow->error, -ECANCELED, FM_REASON_INTERRUPTED, "stopped before it was through");
+	return canceled;
+}
+
+uint64_t fm_flow_progress(const struct fm_flow *flow)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < flow->work.streams; i++)
+		sum += atomic_load_explicit(&flow->loops[i].beat, memory_order_relaxed);
+	return sum;
+}
+
+/* A sink starts before its drive and may end between two stamps: its rate lies between the second and the last. */
+static double trace_seen_per_s(const struct fm_flow *flow, const struct fm_trace *trace)
+{
+	uint64_t ticks, done;
+
+	if (trace->count < 3)
+		return 0;
+	ticks = trace->ticks[trace->count - 1] - trace->ticks[1];
+	done = trace->done[trace->count - 1] - trace->done[1];
+	return ticks ? (double)done * 1e9 / ((double)ticks * flow->clock->ns_per_tick) : 0;
+}
+
+void fm_flow_repetition(const struct fm_flow *flow, struct fm_repetition *repetition)
+{
+	*repetition = (struct fm_repetition){0, UINT64_MAX, 0, NAN, NAN, NAN, 0};
+	for (uint32_t i = 0; i < flow->work.streams; i++) {
+		const struct fm_loop *loop = &flow->loops[i];
+		const struct fm_trace *trace = &loop->trace;
+		uint64_t start, end;
+		double rate;
+
+		repetition->operations += loop->done;
+		if (trace->count < 2)
+			continue;
+		start = fm_clock_ns(flow->clock, trace->ticks[0]);
+		end = fm_clock_ns(flow->clock, trace->ticks[trace->count - 1]);
+		if (start < repetition->start_ns)
+			repetition->start_ns = start;
+		if (end > repetition->end_ns)
+			repetition->end_ns = end;
+		rate = end > start ? (double)trace->done[trace->count - 1] * 1e9 / (double)(end - start) : NAN;
+		repetition->seen_per_s += trace_seen_per_s(flow, trace);
+		repetition->stream_min_per_s = fmin(repetition->stream_min_per_s, rate);
+		repetition->stream_max_per_s = fmax(repetition->stream_max_per_s, rate);
+	}
+}
+
+/* ---- set-up and tear-down ---- */
+
+void *fm_transport_values(const struct fm_transport *transport, const json_t *options, struct fm_error *error)
+{
+	const struct fm_option_set *set = transport->options;
+	void *values = calloc(1, set && set->bytes ? set->bytes : 1);
+	const char *name;
+	json_t *value;
+	int code = 0;
+
+	if (!values) {
+		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the options of %s",
+			     transport->name);
+		return NULL;
+	}
+	if (set)
+		code = fm_options_defaults(set, values, error);
+	json_object_foreach(json_object_get(options, transport->name), name, value)
+	{
+		if (code == 0)
+			code = set ? fm_options_set(set, values, name, json_string_value(value), error) : -ENOENT;
+		if (code == -ENOENT)
+			fm_error_set(error, code, FM_REASON_USAGE, "transport %s has no option '%.60s'",
+				     transport->name, name);
+	}
+	if (code == 0)
+		return values;
+	free(values);
+	return NULL;
+}
+
+static int flow_threads(struct fm_flow *flow, int wake_fd, struct fm_error *error)
+{
+	const struct fm_place_rail *rail = &flow->place->rails[flow->work.rail];
+	uint32_t each = flow->work.streams / flow->work.threads;
+	int code = 0;
+
+	for (uint32_t i = 0; i < flow->work.threads && code == 0; i++) {
+		struct fm_flow_thread *thread = &flow->threads[i];
+
+		thread->flow = flow;
+		thread->first = i * each;
+		thread->count = each;
+		code = fm_worker_start(rail->cpu_count ? rail->cpus[i % rail->cpu_count] : -1, wake_fd, &thread->worker,
+				       error);
+	}
+	return code;
+}
+
+static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, struct fm_error *error)
+{
+	const struct fm_point *point = setup->point;
+	const char *memory = setup->passive ? point->memory_b : point->memory_a;
+	const char *device = strchr(memory, ':');
+
+	flow->transport = fm_transport_find(point->transport);
+	flow->kind = fm_memory_find(memory);
+	if (!flow->transport || !flow->kind)
+		return fm_error_set(error, -ENOENT, FM_REASON_ABSENT, "no transport '%s' or no memory kind '%s' here",
+				    point->transport, memory);
+	flow->memory_device = device ? (int)strtol(device + 1, NULL, 10) : -1;
+	flow->options = fm_transport_values(flow->transport, setup->options, error);
+	if (!flow->options)
+		return error->code;
+	flow->work = (struct fm_work){
+		.test = point->test,
+		.role = setup->passive ? fm_tests[point->test].peer : FM_DRIVE,
+		.passive = setup->passive,
+		.size_bytes = point->size_bytes,
+		.stride_bytes = point->stride_bytes,
+		.slots = point->slots,
+		.depth = point->depth,
+		.rail = setup->rail,
+		.streams = point->streams,
+		.threads = point->threads,
+		.options = flow->options,
+		.services = setup->services,
+	};
+	flow->buffers = calloc((size_t)2 * point->streams, sizeof(*flow->buffers));
+	flow->lanes = calloc(point->streams, sizeof(*flow->lanes));
+	flow->loops = calloc(point->streams, sizeof(*flow->loops));
+	flow->threads = calloc(point->threads, sizeof(*flow->threads));
+	if (!flow->buffers || !flow->lanes || !flow->loops || !flow->threads)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams",
+				    point->streams);
+	return flow_threads(flow, setup->wake_fd, error);
+}
+
+struct fm_flow *fm_flow_new(const struct fm_flow_setup *setup, struct fm_error *error)
+{
+	struct fm_flow *flow = calloc(1, sizeof(*flow));
+
+	if (!flow) {
+		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for a flow");
+		return NULL;
+	}
+	flow->place = setup->place;
+	flow->clock = setup->clock;
+	flow->stop = setup->stop;
+	if (flow_fill(flow, setup, error)) {
+		fm_flow_free(flow, fm_now_ns() + SETUP_NS);
+		return NULL;
+	}
+	return flow;
+}
+
+/* True when no worker is busy any more. */
+static bool flow_settle(struct fm_flow *flow, uint64_t deadline_ns)
+{
+	const struct timespec nap = {0, CONNECT_NAP_NS};
+
+	for (uint32_t i = 0; i < flow->work.threads; i++)
+		while (flow->threads[i].worker && fm_worker_busy(flow->threads[i].worker)) {
+			if (fm_now_ns() >= deadline_ns)
+				return false;
+			nanosleep(&nap, NULL);
+		}
+	return true;
+}
+
+bool fm_flow_free(struct fm_flow *flow, uint64_t deadline_ns)
+{
+	bool gone;
+
+	if (!flow)
+		return true;
+	gone = !flow->threads || flow_settle(flow, deadline_ns);
+	if (gone && flow->threads && flow->threads[0].worker) {
+		start_first(flow, job_close);
+		gone = flow_settle(flow, deadline_ns);
+	}
+	for (uint32_t i = 0; flow->threads && i < flow->work.threads; i++)
+		gone = fm_worker_stop(flow->threads[i].worker, gone ? deadline_ns + 100000000u : 0) && gone;
+	if (!gone)
+		return false;
+	for (uint32_t i = 0; flow->loops && i < flow->work.streams; i++) {
+		free(flow->loops[i].trace.ticks);
+		free(flow->loops[i].trace.done);
+	}
+	free(flow->buffers);
+	free(flow->lanes);
+	free(flow->loops);
+	free(flow->threads);
+	free(flow->options);
+	free(flow);
+	return true;
+}

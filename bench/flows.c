@@ -1,0 +1,289 @@
+/*
+ * flows.c - the rails of a point together.
+ */
+#include "bench/flows.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "results/windows.h"
+
+#define WATCH_NS  250000000ull
+#define WINDOW_NS 100000000ull
+
+/* ---- what a transport may ask of the program ---- */
+
+static int service_claim(void *context, const uint8_t cookie[16], int *fd)
+{
+	const struct fm_flows *flows = context;
+
+	return flows->session->door ? fm_door_claim(flows->session->door, cookie, fd) : -EAGAIN;
+}
+
+static int service_expect(void *context, const uint8_t cookie[16])
+{
+	const struct fm_flows *flows = context;
+
+	return flows->session->door ? fm_door_expect(flows->session->door, cookie) : -EOPNOTSUPP;
+}
+
+static int service_random(void *context, void *bytes, size_t count)
+{
+	(void)context;
+	return getrandom(bytes, count, 0) == (ssize_t)count ? 0 : -errno;
+}
+
+static bool service_stopped(void *context)
+{
+	const struct fm_flows *flows = context;
+
+	return atomic_load(&flows->stop) != FM_RUN;
+}
+
+struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_error *error)
+{
+	struct fm_flows *flows = calloc(1, sizeof(*flows));
+
+	if (!flows) {
+		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for a point");
+		return NULL;
+	}
+	flows->session = setup->session;
+	flows->place = *setup->place;
+	flows->services = (struct fm_services){
+		.bytes = sizeof(flows->services),
+		.context = flows,
+		.claim = service_claim,
+		.expect = service_expect,
+		.random = service_random,
+		.stopped = service_stopped,
+		.port = setup->session->door ? fm_door_port(setup->session->door) : 0,
+	};
+	for (uint32_t i = 0; i < setup->place->count; i++) {
+		const struct fm_flow_setup flow = {
+			.point = setup->point,
+			.place = &flows->place,
+			.rail = i,
+			.passive = setup->passive,
+			.clock = setup->clock,
+			.services = &flows->services,
+			.options = setup->options,
+			.stop = &flows->stop,
+			.wake_fd = setup->session->wake_fd,
+		};
+
+		flows->list[i] = fm_flow_new(&flow, error);
+		if (!flows->list[i]) {
+			fm_flows_free(flows);
+			return NULL;
+		}
+		flows->count++;
+	}
+	return flows;
+}
+
+bool fm_flows_free(struct fm_flows *flows)
+{
+	uint64_t deadline_ns = fm_now_ns() + FM_TEARDOWN_NS;
+	bool gone = true;
+
+	if (!flows)
+		return true;
+	atomic_store(&flows->stop, FM_ABORT);
+	for (uint32_t i = 0; i < flows->count; i++)
+		gone = fm_flow_free(flows->list[i], deadline_ns) && gone;
+	if (flows->session->door)
+		fm_door_clear(flows->session->door);
+	if (gone)
+		free(flows);
+	return gone;
+}
+
+void fm_flows_each(struct fm_flows *flows, void (*step)(struct fm_flow *flow))
+{
+	for (uint32_t i = 0; i < flows->count; i++)
+		step(flows->list[i]);
+}
+
+bool fm_flows_busy(const struct fm_flows *flows)
+{
+	for (uint32_t i = 0; i < flows->count; i++)
+		if (fm_flow_busy(flows->list[i]))
+			return true;
+	return false;
+}
+
+bool fm_flows_armed(const struct fm_flows *flows)
+{
+	for (uint32_t i = 0; i < flows->count; i++)
+		if (!fm_flow_armed(flows->list[i]))
+			return false;
+	return true;
+}
+
+int fm_flows_result(struct fm_flows *flows, struct fm_error *error)
+{
+	int canceled = 0;
+
+	for (uint32_t i = 0; i < flows->count; i++) {
+		struct fm_flow *flow = flows->list[i];
+		int code = fm_flow_busy(flow) ? 0 : fm_flow_result(flow);
+
+		if (code == 0)
+			continue;
+		*error = flow->error;
+		if (code == -ECANCELED) {
+			canceled = code;
+			continue;
+		}
+		if (flows->count > 1)
+			fm_error_prefix(error, "rail %u (%s): ", i, flows->place.rails[i].device);
+		return code;
+	}
+	return canceled;
+}
+
+double fm_flows_worst(const struct fm_flows *flows, uint32_t first, uint32_t count)
+{
+	struct fm_window_trace *traces = NULL;
+	uint64_t *at_ns = NULL;
+	size_t lanes = 0, stamps = 0;
+	double worst = NAN;
+
+	for (uint32_t i = first; i < first + count; i++)
+		for (uint32_t j = 0; j < flows->list[i]->work.streams; j++, lanes++)
+			stamps += flows->list[i]->loops[j].trace.count;
+	if (lanes == 0)
+		return NAN;
+	traces = calloc(lanes, sizeof(*traces));
+	at_ns = malloc(stamps * sizeof(*at_ns));
+	lanes = stamps = 0;
+	for (uint32_t i = first; i < first + count && traces && at_ns; i++)
+		for (uint32_t j = 0; j < flows->list[i]->work.streams; j++) {
+			const struct fm_trace *trace = &flows->list[i]->loops[j].trace;
+
+			for (uint32_t k = 0; k < trace->count; k++)
+				at_ns[stamps + k] = fm_clock_ns(flows->list[i]->clock, trace->ticks[k]);
+			traces[lanes++] = (struct fm_window_trace){
+				.at_ns = at_ns + stamps, .done = trace->done, .count = trace->count};
+			stamps += trace->count;
+		}
+	/* A sink starts before its drive does: the wait for the first arrivals is no stall of the path. */
+	for (size_t i = 0; i < lanes; i++)
+		if (flows->list[first]->work.role != FM_DRIVE && traces[i].count > 1) {
+			traces[i].at_ns++;
+			traces[i].done++;
+			traces[i].count--;
+		}
+	if (lanes)
+		worst = fm_windows_worst_per_s(traces, lanes, WINDOW_NS);
+	free(traces);
+	free(at_ns);
+	return worst;
+}
+
+/* ---- waiting ---- */
+
+struct watch {
+	uint64_t progress, moved_ns;
+};
+
+static uint64_t flows_progress(const struct fm_flows *flows)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < flows->count; i++)
+		sum += fm_flow_progress(flows->list[i]);
+	return sum;
+}
+
+static int flows_watch(const struct fm_flows *flows, const struct fm_wait *wait, struct watch *watch,
+		       struct fm_error *error)
+{
+	uint64_t now = fm_now_ns(), progress;
+
+	if (now >= wait->deadline_ns)
+		return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT, "%s took too long and was given up",
+				    wait->what);
+	if (!wait->stall_ns)
+		return 0;
+	progress = flows_progress(flows);
+	if (progress != watch->progress) {
+		watch->progress = progress;
+		watch->moved_ns = now;
+	} else if (now - watch->moved_ns > wait->stall_ns) {
+		return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT,
+				    "nothing moved on the data path for %.1f s, while the control connection is alive; "
+				    "is the link of %s up, and its route?",
+				    (double)wait->stall_ns / 1e9,
+				    flows->place.rails[0].device[0] ? flows->place.rails[0].device
+								    : flows->place.rails[0].address);
+	}
+	return 0;
+}
+
+/* A message while flows run: the one waited for, or the peer's bad news. */
+static int flows_message(struct fm_flows *flows, const struct fm_wait *wait, json_t *got, json_t **message,
+			 struct fm_error *error)
+{
+	const char *peer = flows->session->peer;
+	int code;
+
+	if (wait->message && !*message && fm_message_is(got, wait->message)) {
+		*message = got;
+		return 0;
+	}
+	if (fm_message_is(got, "failed")) {
+		code = fm_message_explain(got, peer, error);
+	} else if (fm_message_is(got, "abort")) {
+		fm_message_explain(got, peer, error);
+		error->code = code = -ECONNABORTED;
+	} else {
+		flows->session_lost = true;
+		code = fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "%s sent '%.40s' while %s", peer,
+				    json_string_value(json_object_get(got, "type")), wait->what);
+	}
+	json_decref(got);
+	return code;
+}
+
+static bool flows_met(const struct fm_flows *flows, const struct fm_wait *wait, json_t *const *message)
+{
+	return (!wait->message || *message) && (!wait->idle || !fm_flows_busy(flows)) &&
+	       (!wait->armed || fm_flows_armed(flows));
+}
+
+int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **message, struct fm_error *error)
+{
+	struct watch watch = {flows_progress(flows), fm_now_ns()};
+	json_t *none = NULL, **found = message ? message : &none;
+	int code = 0;
+
+	*found = NULL;
+	while (code == 0 && !flows_met(flows, wait, found)) {
+		uint64_t watch_ns = fm_now_ns() + WATCH_NS;
+		json_t *got;
+		int event = fm_session_wait(flows->session, watch_ns < wait->deadline_ns ? watch_ns : wait->deadline_ns,
+					    &got, error);
+
+		if (event < 0) {
+			flows->session_lost = event != -EINTR;
+			code = event;
+		} else if (event == FM_EVENT_MESSAGE) {
+			code = flows_message(flows, wait, got, found, error);
+		} else {
+			code = fm_flows_result(flows, error);
+			if (code == 0)
+				code = flows_watch(flows, wait, &watch, error);
+		}
+	}
+	if (code == 0)
+		code = fm_flows_result(flows, error);
+	if (code && *found) {
+		json_decref(*found);
+		*found = NULL;
+	}
+	return code;
+}
