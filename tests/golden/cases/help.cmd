@@ -1,0 +1,1 @@
+"$FABMARK" --help
