@@ -105,6 +105,21 @@ static int pair_measure(const struct fm_program *program, const struct pair_opti
 	return code ? fm_exit_code(error, signal) : FM_EXIT_OK;
 }
 
+/* --transport NAME:TEXT is --transport NAME --NAME TEXT, for a transport that has an option of its own name. */
+static int split_transport(struct pair_options *options, struct fm_error *error)
+{
+	char *name = options->config.what.transport, *text = strchr(name, ':');
+
+	if (!text)
+		return 0;
+	*text++ = '\0';
+	for (size_t i = 1; i < options->count; i++)
+		if (strcmp(options->sets[i]->name, name) == 0 &&
+		    fm_options_set(options->sets[i], options->values[i], name, text, error) == 0)
+			return 0;
+	return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "transport '%s' takes nothing behind a colon", name);
+}
+
 static int check_words(const struct fm_pair_config *config, const char *host, struct fm_error *error)
 {
 	if (config->where.local && host)
@@ -145,6 +160,8 @@ static int pair_run(const struct fm_command *command, const struct fm_program *p
 	}
 	if (positional == 0)
 		host = NULL;
+	if (code == 0)
+		code = split_transport(&options, error);
 	if (code == 0 && !options.config.help)
 		code = check_words(&options.config, host, error);
 	if (code)

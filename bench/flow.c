@@ -520,14 +520,14 @@ struct fm_flow *fm_flow_new(const struct fm_flow_setup *setup, struct fm_error *
 	flow->clock = setup->clock;
 	flow->stop = setup->stop;
 	if (flow_fill(flow, setup, error)) {
-		fm_flow_free(flow, fm_now_ns() + SETUP_NS);
+		fm_flow_free(flow, fm_now_ns() + SETUP_NS, NULL, NULL);
 		return NULL;
 	}
 	return flow;
 }
 
 /* True when no worker is busy any more. */
-static bool flow_settle(struct fm_flow *flow, uint64_t deadline_ns)
+static bool flow_settle(struct fm_flow *flow, uint64_t deadline_ns, void (*meanwhile)(void *), void *argument)
 {
 	const struct timespec nap = {0, CONNECT_NAP_NS};
 
@@ -535,21 +535,23 @@ static bool flow_settle(struct fm_flow *flow, uint64_t deadline_ns)
 		while (flow->threads[i].worker && fm_worker_busy(flow->threads[i].worker)) {
 			if (fm_now_ns() >= deadline_ns)
 				return false;
+			if (meanwhile)
+				meanwhile(argument);
 			nanosleep(&nap, NULL);
 		}
 	return true;
 }
 
-bool fm_flow_free(struct fm_flow *flow, uint64_t deadline_ns)
+bool fm_flow_free(struct fm_flow *flow, uint64_t deadline_ns, void (*meanwhile)(void *), void *argument)
 {
 	bool gone;
 
 	if (!flow)
 		return true;
-	gone = !flow->threads || flow_settle(flow, deadline_ns);
+	gone = !flow->threads || flow_settle(flow, deadline_ns, meanwhile, argument);
 	if (gone && flow->threads && flow->threads[0].worker) {
 		start_first(flow, job_close);
-		gone = flow_settle(flow, deadline_ns);
+		gone = flow_settle(flow, deadline_ns, meanwhile, argument);
 	}
 	for (uint32_t i = 0; flow->threads && i < flow->work.threads; i++)
 		gone = fm_worker_stop(flow->threads[i].worker, gone ? deadline_ns + 100000000u : 0) && gone;

@@ -100,7 +100,10 @@ uint64_t fm_flow_progress(const struct fm_flow *flow);
 /* What the lanes saw in the repetition that just ended. */
 void fm_flow_repetition(const struct fm_flow *flow, struct fm_repetition *repetition);
 
-/* Closes and frees; what hangs is left behind by deadline_ns, and the return is false. Accepts NULL. */
-bool fm_flow_free(struct fm_flow *flow, uint64_t deadline_ns);
+/*
+ * Closes and frees; what hangs is left behind by deadline_ns, and the return is false. meanwhile, unless NULL, is
+ * called often while it waits: the peer must not think us dead. Accepts NULL.
+ */
+bool fm_flow_free(struct fm_flow *flow, uint64_t deadline_ns, void (*meanwhile)(void *), void *argument);
 
 #endif

@@ -84,6 +84,11 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 	return flows;
 }
 
+static void beat(void *session)
+{
+	fm_session_beat(session);
+}
+
 bool fm_flows_free(struct fm_flows *flows)
 {
 	uint64_t deadline_ns = fm_now_ns() + FM_TEARDOWN_NS;
@@ -93,7 +98,7 @@ bool fm_flows_free(struct fm_flows *flows)
 		return true;
 	atomic_store(&flows->stop, FM_ABORT);
 	for (uint32_t i = 0; i < flows->count; i++)
-		gone = fm_flow_free(flows->list[i], deadline_ns) && gone;
+		gone = fm_flow_free(flows->list[i], deadline_ns, beat, flows->session) && gone;
 	if (flows->session->door)
 		fm_door_clear(flows->session->door);
 	if (gone)

@@ -680,7 +680,7 @@ int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm
 		point_abort(&p, error);
 	}
 	measurement->session_lost = p.flows->session_lost;
-	fm_flows_free(p.flows);
+	measurement->left_behind = !fm_flows_free(p.flows);
 	json_decref(p.peer);
 	free(p.blocks);
 	return error->code;

@@ -249,6 +249,9 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 	else if (place_shares_cpus(&run->place_a) || place_shares_cpus(&run->place_b))
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "measuring threads share CPUs, so the figures include the scheduler");
+	else if (measurement->left_behind)
+		snprintf(verdict->reason, sizeof(verdict->reason),
+			 "closing hung in the driver, and its thread was left behind");
 	else if (!measurement->steady)
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "not steady when the warm-up ended: something disturbs this path or these CPUs");

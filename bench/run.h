@@ -37,6 +37,7 @@ struct fm_measurement {
 	struct fm_error error;		 /* code 0: measured */
 	struct fm_capability capability; /* of the test, here */
 	bool session_lost;
+	bool left_behind; /* a measuring thread hangs in its driver and goes on without us */
 };
 
 struct fm_run {

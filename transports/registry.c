@@ -3,9 +3,9 @@
  */
 #include "transports/registry.h"
 
-extern const struct fm_transport fm_transport_tcp, fm_transport_null;
+extern const struct fm_transport fm_transport_tcp, fm_transport_null, fm_transport_fault;
 
-const struct fm_transport *const fm_transports[] = {&fm_transport_tcp, &fm_transport_null, NULL};
+const struct fm_transport *const fm_transports[] = {&fm_transport_tcp, &fm_transport_null, &fm_transport_fault, NULL};
 const struct fm_transport *const fm_transport_floor = &fm_transport_null;
 
 const struct fm_transport *fm_transport_find(const char *name)

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Failures on cue: each ends in words, in time, with the rows before it intact and the points after it measured."""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from fabmark import SHORT, Folder, main, real, rows  # noqa: E402
+
+
+class Fault(Folder):
+    def break_it(self, script, *arguments, within, status=3, test="send_lat"):
+        begin = time.monotonic()
+        process = self.run_program("pair", "--local", "--transport", f"fault:tcp,{script}", "--test", test, "--size", "8",
+                                   "--csv", "-", "--out", "none", "--quiet", *SHORT, *arguments, status=status)
+        self.assertLess(time.monotonic() - begin, within, process.err)
+        found = rows(process.out)
+        self.assertTrue(all(r["transport"] == "fault" for r in found))
+        return found, process.err
+
+    def test_fail(self):
+        found, err = self.break_it("fail@100", within=5)
+        self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("failed", "transfer")])
+        self.assertIn("operation 100 failed on cue", err)
+
+    def test_stall(self):
+        for script in ("stall@100", "lose@100"):
+            found, err = self.break_it(script, within=8)
+            self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("failed", "timeout")])
+            self.assertIn("nothing moved on the data path", err)
+
+    def test_delay_is_in_the_figure(self):
+        found, _ = self.break_it("delay@0=2", within=20, status=0)
+        self.assertGreaterEqual(real(found[0]["lat_min_us"]), 1000)
+
+    def test_set_up(self):
+        found, err = self.break_it("open", within=5)
+        self.assertEqual(found[0]["reason_code"], "connect")
+        found, err = self.break_it("connect", within=15)
+        self.assertEqual(found[0]["reason_code"], "connect")
+        self.assertIn("not reached on cue", err)
+
+    def test_points_after_a_failed_one_are_measured(self):
+        # The cue counts the operations of a lane, and each point has lanes of its own: the second is over before it.
+        process = self.run_program("pair", "--local", "--transport", "fault:tcp,fail@2000", "--test", "send_lat,send_bw",
+                                   "--size", "8", "-n", "10", "--repetitions", "6", "--csv", "-", "--out", "none", status=3)
+        self.assertEqual(len(rows(process.out)), 2)
+
+    def test_closing_that_never_returns(self):
+        found, _ = self.break_it("linger", "--size", "8,16", within=30, status=0)
+        self.assertEqual([(r["size_bytes"], r["status"]) for r in found], [("8", "ok"), ("16", "ok")])
+        self.assertTrue(all("left behind" in r["reason"] for r in found))
+
+    def test_opening_that_never_returns(self):
+        found, err = self.break_it("hang", within=40)
+        self.assertEqual(found[0]["reason_code"], "timeout")
+        self.assertIn("opening the device", err)
+
+    def test_no_such_fault(self):
+        err = self.run_program("pair", "--local", "--transport", "fault:tcp,smash@3", "--out", "none", "--csv", "-",
+                               status=2).err
+        self.assertIn("is no fault", err)
+        err = self.run_program("pair", "--local", "--transport", "tcp:x", status=2).err
+        self.assertIn("nothing behind a colon", err)
+
+
+if __name__ == "__main__":
+    main()

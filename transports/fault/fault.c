@@ -1,0 +1,364 @@
+/*
+ * fault.c - wraps another transport and breaks it on cue, so that what fabmark makes of a failure can be seen and
+ * tested:
+ * --transport fault:tcp,stall@1000. Only the driving end breaks; its peer meets the consequences. Rows say "fault".
+ */
+#include "transports/fault/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "transports/registry.h"
+
+enum fault_what {
+	FAULT_NONE,
+	FAULT_FAIL,    /* an operation fails */
+	FAULT_STALL,   /* nothing is started any more */
+	FAULT_LOSE,    /* one message is said to be sent and is not */
+	FAULT_CORRUPT, /* one byte of one message is turned over */
+	FAULT_DELAY,   /* each operation waits before it is started */
+	FAULT_OPEN,    /* the device cannot be opened */
+	FAULT_CONNECT, /* the peer is never reached */
+	FAULT_HANG,    /* opening never returns, as a broken driver's */
+	FAULT_LINGER,  /* closing never returns */
+	FAULT_COUNT
+};
+
+static const char *const fault_names[FAULT_COUNT] = {"none",  "fail", "stall",	 "lose", "corrupt",
+						     "delay", "open", "connect", "hang", "linger"};
+
+struct fault_script {
+	const struct fm_transport *inner;
+	enum fault_what what;
+	uint64_t when; /* operations that go well, counted over all repetitions of a lane */
+	uint64_t delay_ms;
+};
+
+struct fault_lane {
+	struct fm_lane inner;
+	const struct fault_script *script;
+	const struct fm_work *work;
+	struct fm_buffer outgoing;
+	uint64_t posted, in_repetition;
+	bool done;   /* what happens once has happened */
+	bool failed; /* by us, not by the lane inside */
+	struct fm_error error;
+};
+
+struct fm_endpoint {
+	struct fm_endpoint *inner;
+	struct fault_script script;
+	struct fm_work work; /* for the transport inside */
+	void *options;	     /* its own: their defaults */
+	struct fault_lane *lanes;
+};
+
+/* ---- the script ---- */
+
+static int script_refuse(struct fm_error *error, const char *script)
+{
+	return fm_error_set(
+		error, -EINVAL, FM_REASON_USAGE,
+		"'%.80s' is no fault: write TRANSPORT,WHAT@WHEN, as in tcp,stall@1000; WHAT is fail, stall, "
+		"lose, corrupt, delay=MS, open, connect, hang or linger",
+		script);
+}
+
+/* "stall@1000", "delay@10=5", "open". */
+static int script_parse_what(const char *text, struct fault_script *script)
+{
+	size_t length = strcspn(text, "@=");
+	struct fm_error ignored;
+	char number[32];
+
+	for (int i = FAULT_FAIL; i < FAULT_COUNT; i++)
+		if (strlen(fault_names[i]) == length && strncmp(text, fault_names[i], length) == 0)
+			script->what = (enum fault_what)i;
+	if (script->what == FAULT_NONE)
+		return -EINVAL;
+	text += length;
+	if (*text == '@') {
+		length = strcspn(text + 1, "=");
+		snprintf(number, sizeof(number), "%.*s", (int)length, text + 1);
+		if (fm_parse_count(number, &script->when, &ignored))
+			return -EINVAL;
+		text += 1 + length;
+	}
+	if (*text == '=')
+		return fm_parse_count(text + 1, &script->delay_ms, &ignored);
+	return *text ? -EINVAL : 0;
+}
+
+static int script_parse(const char *text, struct fault_script *script, struct fm_error *error)
+{
+	size_t length = strcspn(text, ",");
+	char name[32];
+
+	*script = (struct fault_script){.delay_ms = 1};
+	snprintf(name, sizeof(name), "%.*s", (int)length, text);
+	script->inner = fm_transport_find(name);
+	if (!script->inner || strcmp(name, "fault") == 0 ||
+	    (text[length] && script_parse_what(text + length + 1, script)))
+		return script_refuse(error, text);
+	if (script->inner->absent)
+		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT, "%s cannot run here: %s", name,
+				    script->inner->absent);
+	return 0;
+}
+
+/* The defaults of the transport inside; NULL on lack of memory. */
+static void *inner_options(const struct fm_transport *inner, struct fm_error *error)
+{
+	void *values = calloc(1, inner->options && inner->options->bytes ? inner->options->bytes : 1);
+
+	if (!values)
+		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the options of %s", inner->name);
+	else if (inner->options && fm_options_defaults(inner->options, values, error)) {
+		free(values);
+		values = NULL;
+	}
+	return values;
+}
+
+/* ---- lanes ---- */
+
+static int fault_arm(void *self, uint64_t operations)
+{
+	struct fault_lane *lane = self;
+
+	lane->in_repetition = 0;
+	return lane->inner.arm(lane->inner.self, operations);
+}
+
+static int lane_corrupt(struct fault_lane *lane)
+{
+	const struct fm_memory_kind *kind = lane->outgoing.kind;
+	size_t at = (size_t)(lane->in_repetition % lane->work->slots * lane->work->stride_bytes);
+	uint8_t byte;
+	int code = kind->copy_out(&lane->outgoing, at, &byte, 1, &lane->error);
+
+	byte ^= 0xff;
+	return code ? code : kind->copy_in(&lane->outgoing, at, &byte, 1, &lane->error);
+}
+
+static int fault_post(void *self, uint32_t count)
+{
+	struct fault_lane *lane = self;
+	const struct fault_script *script = lane->script;
+	const struct timespec delay = {(time_t)(script->delay_ms / 1000), (long)(script->delay_ms % 1000 * 1000000)};
+	int n;
+
+	if (lane->posted < script->when) {
+		if (count > script->when - lane->posted)
+			count = (uint32_t)(script->when - lane->posted);
+	} else if (!lane->done) {
+		count = 1;
+		switch (script->what) {
+		case FAULT_FAIL:
+			lane->failed = true;
+			return fm_error_set(&lane->error, -EIO, FM_REASON_TRANSFER,
+					    "operation %" PRIu64 " failed on cue, as --transport fault was asked to do",
+					    lane->posted);
+		case FAULT_STALL:
+			return 0;
+		case FAULT_LOSE:
+			lane->done = true;
+			return 1;
+		case FAULT_CORRUPT:
+			lane->done = true;
+			n = lane_corrupt(lane);
+			if (n) {
+				lane->failed = true;
+				return n;
+			}
+			break;
+		case FAULT_DELAY:
+			nanosleep(&delay, NULL);
+			break;
+		default:
+			break;
+		}
+	}
+	n = lane->inner.post(lane->inner.self, count);
+	if (n > 0) {
+		lane->posted += (uint32_t)n;
+		lane->in_repetition += (uint32_t)n;
+	}
+	return n;
+}
+
+static int fault_poll(void *self)
+{
+	struct fault_lane *lane = self;
+
+	return lane->inner.poll(lane->inner.self);
+}
+
+static int fault_settle(void *self)
+{
+	struct fault_lane *lane = self;
+
+	return lane->inner.settle(lane->inner.self);
+}
+
+static int fault_explain(void *self, struct fm_error *error)
+{
+	struct fault_lane *lane = self;
+
+	if (!lane->failed)
+		return lane->inner.explain(lane->inner.self, error);
+	*error = lane->error;
+	return error->code;
+}
+
+/* ---- the endpoint ---- */
+
+static int fault_query(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
+		       struct fm_error *error)
+{
+	const struct fm_fault_options *asked = options;
+	struct fault_script script;
+	void *values;
+	int code = script_parse(asked ? asked->script : "", &script, error);
+
+	if (code)
+		return code;
+	values = inner_options(script.inner, error);
+	if (!values)
+		return error->code;
+	code = script.inner->query(place, values, capabilities, error);
+	free(values);
+	for (int i = 0; i < FM_TEST_COUNT && code == 0; i++)
+		capabilities->tests[i].variant = "fault_on_cue";
+	return code;
+}
+
+/* Where a driver would hang: the program goes on without this thread. */
+static void hang(void)
+{
+	for (;;)
+		pause();
+}
+
+static void fault_close(struct fm_endpoint *endpoint)
+{
+	if (!endpoint)
+		return;
+	if (endpoint->script.inner)
+		endpoint->script.inner->close(endpoint->inner);
+	if (endpoint->script.what == FAULT_LINGER && endpoint->work.role == FM_DRIVE)
+		hang();
+	free(endpoint->lanes);
+	free(endpoint->options);
+	free(endpoint);
+}
+
+static int endpoint_open(struct fm_endpoint *endpoint, const struct fm_place *place, const struct fm_work *work,
+			 const struct fm_buffer *buffers, uint32_t count, struct fm_error *error)
+{
+	const struct fm_fault_options *asked = work->options;
+	int code = script_parse(asked->script, &endpoint->script, error);
+
+	if (code)
+		return code;
+	endpoint->work = *work;
+	endpoint->options = inner_options(endpoint->script.inner, error);
+	endpoint->lanes = calloc(work->streams, sizeof(*endpoint->lanes));
+	if (!endpoint->options || !endpoint->lanes)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams", work->streams);
+	endpoint->work.options = endpoint->options;
+	for (uint32_t i = 0; i < work->streams; i++) {
+		endpoint->lanes[i].script = &endpoint->script;
+		endpoint->lanes[i].work = &endpoint->work;
+		endpoint->lanes[i].outgoing = buffers[2 * (size_t)i];
+	}
+	if (endpoint->script.what == FAULT_OPEN && work->role == FM_DRIVE)
+		return fm_error_set(error, -EIO, FM_REASON_CONNECT,
+				    "the device did not open on cue, as --transport fault was asked to do");
+	if (endpoint->script.what == FAULT_HANG && work->role == FM_DRIVE)
+		hang();
+	return endpoint->script.inner->open(place, &endpoint->work, buffers, count, &endpoint->inner, error);
+}
+
+static int fault_open(const struct fm_place *place, const struct fm_work *work, const struct fm_buffer *buffers,
+		      uint32_t count, struct fm_endpoint **endpoint, struct fm_error *error)
+{
+	struct fm_endpoint *made = calloc(1, sizeof(*made));
+	int code;
+
+	if (!made)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for an endpoint");
+	code = endpoint_open(made, place, work, buffers, count, error);
+	if (code) {
+		made->script.what = FAULT_NONE;
+		fault_close(made);
+		return code;
+	}
+	*endpoint = made;
+	return 0;
+}
+
+static int fault_address(struct fm_endpoint *endpoint, struct fm_blob *blob, struct fm_error *error)
+{
+	return endpoint->script.inner->address(endpoint->inner, blob, error);
+}
+
+static int fault_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer, struct fm_lane *lanes,
+			 uint32_t count, struct fm_error *error)
+{
+	int code;
+
+	if (endpoint->script.what == FAULT_CONNECT && endpoint->work.role == FM_DRIVE)
+		return fm_error_set(error, -EAGAIN, FM_REASON_CONNECT,
+				    "the peer was not reached on cue, as --transport fault was asked to do");
+	code = endpoint->script.inner->connect(endpoint->inner, peer, lanes, count, error);
+	for (uint32_t i = 0; i < count && code == 0 && endpoint->work.role == FM_DRIVE; i++) {
+		endpoint->lanes[i].inner = lanes[i];
+		lanes[i] = (struct fm_lane){&endpoint->lanes[i], fault_arm,    fault_post,
+					    fault_poll,		 fault_settle, fault_explain};
+	}
+	return code;
+}
+
+static int fault_progress(struct fm_endpoint *endpoint, struct fm_error *error)
+{
+	return endpoint->script.inner->progress(endpoint->inner, error);
+}
+
+static int fault_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error)
+{
+	fm_effective_add(effective, "fault", "%s over %s", fault_names[endpoint->script.what],
+			 endpoint->script.inner->name);
+	return endpoint->script.inner->effective(endpoint->inner, effective, error);
+}
+
+static int fault_counters(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error)
+{
+	return endpoint->script.inner->counters(endpoint->inner, counters, error);
+}
+
+static int fault_disconnect(struct fm_endpoint *endpoint, struct fm_error *error)
+{
+	return endpoint->script.inner->disconnect(endpoint->inner, error);
+}
+
+const struct fm_transport fm_transport_fault = {
+	.abi = FM_TRANSPORT_ABI,
+	.name = "fault",
+	.help = "breaks another transport on cue: --transport fault:tcp,stall@1000",
+	.default_latency = FM_SEND_LAT,
+	.default_bandwidth = FM_SEND_BW,
+	.options = &fm_fault_options,
+	.query = fault_query,
+	.open = fault_open,
+	.address = fault_address,
+	.connect = fault_connect,
+	.progress = fault_progress,
+	.effective = fault_effective,
+	.counters = fault_counters,
+	.disconnect = fault_disconnect,
+	.close = fault_close,
+};

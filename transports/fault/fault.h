@@ -1,0 +1,15 @@
+/*
+ * fault.h - the options of the fault transport.
+ */
+#ifndef FM_FAULT_H
+#define FM_FAULT_H
+
+#include "common/options.h"
+
+struct fm_fault_options {
+	char script[FM_TEXT_MAX]; /* "tcp,stall@1000": the transport under it, then what goes wrong when */
+};
+
+extern const struct fm_option_set fm_fault_options;
+
+#endif
