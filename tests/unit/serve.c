@@ -39,15 +39,15 @@ static void *serve_run(void *argument)
 	return NULL;
 }
 
-/* A server in a thread and a client that has shaken hands with it. */
-static struct served *served_start(void)
+/* A server in a thread, with signals from this descriptor, and a client that has shaken hands with it. */
+static struct served *served_start_with(int signal_fd)
 {
 	struct fm_token token = token_of(TOKEN);
 	struct served *served = calloc(1, sizeof(*served));
 	struct fm_error error;
 
 	assert_non_null(served);
-	served->server.session.signal_fd = -1;
+	served->server.session.signal_fd = signal_fd;
 	served->server.say = mute;
 	fm_clock_calibrate(&served->server.clock);
 	snprintf(served->server.node, sizeof(served->server.node), "served");
@@ -58,6 +58,11 @@ static struct served *served_start(void)
 					    in_ms(20000), -1, &served->client, &error),
 			 0);
 	return served;
+}
+
+static struct served *served_start(void)
+{
+	return served_start_with(-1);
 }
 
 /* Joins the server; its result must be this. */
@@ -276,15 +281,15 @@ static void *flood(void *argument)
 static void flood_of_heartbeats(void **state)
 {
 	struct signalfd_siginfo info = {.ssi_signo = SIGTERM};
-	struct served *served = served_start();
+	struct served *served;
 	uint64_t begin;
 	pthread_t thread;
 	int ends[2];
 
 	(void)state;
-	plan_agreed(served);
 	assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
-	served->server.session.signal_fd = ends[0];
+	served = served_start_with(ends[0]);
+	plan_agreed(served);
 	assert_int_equal(pthread_create(&thread, NULL, flood, served), 0);
 	usleep(300000);
 	begin = fm_now_ns();
