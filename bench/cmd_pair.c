@@ -84,6 +84,7 @@ static int pair_measure(const struct fm_program *program, const struct pair_opti
 	struct fm_pair *pair = calloc(1, sizeof(*pair));
 	json_t *backends = options_document(options);
 	int code, signal;
+	uint32_t inconclusive;
 
 	if (!pair || !backends) {
 		free(pair);
@@ -97,12 +98,15 @@ static int pair_measure(const struct fm_program *program, const struct pair_opti
 	pair->out_given = out_given;
 	code = fm_pair_run(pair, backends, program->signal_fd, error);
 	signal = pair->run.session.signal;
+	inconclusive = pair->rows_inconclusive;
 	if (code == 0 && pair->rows_failed)
 		code = -EIO;
 	json_decref(pair->arguments);
 	json_decref(backends);
 	free(pair);
-	return code ? fm_exit_code(error, signal) : FM_EXIT_OK;
+	if (code)
+		return fm_exit_code(error, signal);
+	return inconclusive ? FM_EXIT_INCONCLUSIVE : FM_EXIT_OK;
 }
 
 /* --transport NAME:TEXT is --transport NAME --NAME TEXT, for a transport that has an option of its own name. */

@@ -266,6 +266,35 @@ static const struct fm_option pair_rows[] = {
 	 .type = &fm_option_ends,
 	 .offset = AT(what.memory)},
 
+	{.name = "events",
+	 .letter = 'e',
+	 .value = "",
+	 .group = "What to measure",
+	 .help = "wait for events instead of polling busily: slower, and kinder to the CPUs",
+	 .type = &fm_option_flag,
+	 .offset = AT(what.events)},
+	{.name = "full",
+	 .value = "",
+	 .group = "What to measure",
+	 .help = "every test that the transport has, at every size from 1 to 8M",
+	 .type = &fm_option_flag,
+	 .offset = AT(what.full)},
+	{.name = "time-budget",
+	 .argument = "S",
+	 .value = "0",
+	 .group = "What to measure",
+	 .help = "most seconds for all tests and sizes together: each gets its share; 0: no bound",
+	 .type = &fm_option_seconds,
+	 .offset = AT(what.time_budget_s),
+	 .minimum = 0,
+	 .maximum = 1e7},
+	{.name = "require-confidence",
+	 .value = "",
+	 .group = "What to measure",
+	 .help = "a figure whose 95% interval is wider than 1% either way is inconclusive: exit code 4",
+	 .type = &fm_option_flag,
+	 .offset = AT(what.require_confidence)},
+
 	{.name = "local",
 	 .value = "",
 	 .group = "Where",
@@ -522,7 +551,6 @@ const struct fm_option_alias fm_pair_aliases[] = {
 	{"-r", "the receive depth is an option of the verbs transport, which this build lacks"},
 	{"-R", "rdma_cm is an option of the verbs transport, which this build lacks"},
 	{"-b", "measuring both directions at once is not in this version"},
-	{"-e", "waiting for events is not in this version: measuring threads poll busily"},
 	{"-i", "name the port with the device: --device mlx5_0:1"},
 	{"--iters", "use --iterations N"},
 	{"--tx-depth", "use --depth N"},
@@ -549,6 +577,13 @@ static bool two_sizes(const void *values)
 	const struct fm_pair_config *config = values;
 
 	return config->what.all_sizes && config->what.sizes.count > 0;
+}
+
+static bool full_and_chosen(const void *values)
+{
+	const struct fm_pair_what *what = &((const struct fm_pair_config *)values)->what;
+
+	return what->full && (what->tests.count > 0 || what->sizes.count > 0 || what->all_sizes);
 }
 
 static bool two_on_stdout(const void *values)
@@ -586,6 +621,7 @@ const struct fm_option_rule fm_pair_rules[] = {
 	{uneven_streams, "--streams: must be a multiple of --threads, so that each thread has as many"},
 	{too_many_stamps,
 	 "--iterations: more than 64M, over all rails, do not fit memory in a latency test; take more --repetitions"},
+	{full_and_chosen, "--full is every test and size: leave out --test and --size, or --full"},
 	{two_sizes, "--size and --all-sizes both say which sizes: keep one"},
 	{two_on_stdout, "two of --csv -, --json - and --raw - would mix on stdout: send one to a file"},
 	{NULL, NULL},

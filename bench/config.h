@@ -36,6 +36,10 @@ struct fm_pair_what {
 	uint64_t iterations, repetitions; /* 0: found by calibration; by the stop rule */
 	uint64_t streams, threads, depth; /* depth 0: the test's own */
 	struct fm_ends memory;
+	bool events;
+	bool full;
+	double time_budget_s; /* of the whole plan; 0: none */
+	bool require_confidence;
 };
 
 /* Where it is measured. */

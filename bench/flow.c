@@ -495,6 +495,7 @@ static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, st
 		.rail = setup->rail,
 		.streams = point->streams,
 		.threads = point->threads,
+		.events = point->events,
 		.options = flow->options,
 		.services = setup->services,
 	};

@@ -12,9 +12,10 @@
 #include "bench/node.h"
 #include "bench/wire.h"
 
-#define OVERHEAD_S 0.5 /* of a point: connecting, a warm-up's last slice, closing */
-#define WIDTH	   100 /* of what stands on stdout, as the table has it */
-#define WARMUP_S   0.3
+#define OVERHEAD_S  0.5 /* of a point: connecting, a warm-up's last slice, closing */
+#define WIDTH	    100 /* of what stands on stdout, as the table has it */
+#define WARMUP_S    0.3
+#define SHARE_MIN_S 0.2
 
 /* A line on stderr for people; none with --quiet. */
 __attribute__((format(printf, 2, 3))) static void say(struct fm_pair *pair, const char *format, ...)
@@ -223,8 +224,9 @@ static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, 
 				      noise_after_b ? json_incref(noise_after_b) : NULL));
 	json_object_set(document, "points", pair->points);
 	json_object_set_new(document, "rows",
-			    json_pack("{s:i, s:i, s:i}", "ok", (int)pair->rows_ok, "failed", (int)pair->rows_failed,
-				      "skipped", (int)pair->rows_skipped));
+			    json_pack("{s:i, s:i, s:i, s:i}", "inconclusive", (int)pair->rows_inconclusive, "ok",
+				      (int)pair->rows_ok, "failed", (int)pair->rows_failed, "skipped",
+				      (int)pair->rows_skipped));
 	json_object_set_new(
 		document, "error",
 		error->code ? json_pack("{s:s, s:s}", "reason", fm_reason_name(error->reason), "text", error->text)
@@ -265,6 +267,8 @@ static int pair_row(void *context, const struct fm_record *record)
 		pair->rows_ok++;
 	else if (strcmp(record->verdict.status, "failed") == 0)
 		pair->rows_failed++;
+	else if (strcmp(record->verdict.status, "inconclusive") == 0)
+		pair->rows_inconclusive++;
 	else
 		pair->rows_skipped++;
 	fm_progress_clear(&pair->run.progress);
@@ -335,10 +339,10 @@ static int pair_point(struct fm_pair *pair, const struct fm_point *point, struct
 static double pair_estimate(const struct fm_run *run, uint32_t *points)
 {
 	const struct fm_pair_what *what = &run->config->what;
-	double measured_s = what->duration_s, sum_s = 0;
+	double measured_s = run->duration_s, sum_s = 0;
 
 	if (what->repetitions)
-		measured_s = (double)what->repetitions * fmin(0.3, what->duration_s / 12);
+		measured_s = (double)what->repetitions * fmin(0.3, run->duration_s / 12);
 	*points = 0;
 	for (uint32_t i = 0; i < run->plan.count; i++)
 		if (run->plan.points[i].refused == FM_REASON_NONE) {
@@ -346,6 +350,27 @@ static double pair_estimate(const struct fm_run *run, uint32_t *points)
 			(*points)++;
 		}
 	return sum_s;
+}
+
+/* How long each point is measured: --duration, or its share of --time-budget where that is less. */
+static int pair_budget(struct fm_run *run, struct fm_error *error)
+{
+	const struct fm_pair_what *what = &run->config->what;
+	uint32_t points;
+	double share_s;
+
+	run->duration_s = what->duration_s;
+	pair_estimate(run, &points);
+	if (what->time_budget_s <= 0 || !points)
+		return 0;
+	share_s = what->time_budget_s / points - WARMUP_S - OVERHEAD_S;
+	if (share_s < SHARE_MIN_S)
+		return fm_error_set(
+			error, -EINVAL, FM_REASON_USAGE,
+			"--time-budget: %u points take at least %.0f s; give more, or ask for fewer tests or sizes",
+			points, ceil(points * (SHARE_MIN_S + WARMUP_S + OVERHEAD_S)));
+	run->duration_s = fmin(run->duration_s, share_s);
+	return 0;
 }
 
 static void pair_announce(struct fm_pair *pair)
@@ -462,6 +487,8 @@ static int pair_session(struct fm_pair *pair, const struct fm_token *token, cons
 		fm_clock_calibrate(&pair->run.clock);
 		code = pair_agree(pair, error);
 	}
+	if (code == 0)
+		code = pair_budget(&pair->run, error);
 	/* Not before: a node that cannot be reached leaves no empty folder behind. */
 	if (code == 0)
 		code = fm_outputs_open(&pair->output, &pair->run.config->output, pair->out_given, pair->run.run_id,

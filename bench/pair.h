@@ -25,7 +25,7 @@ struct fm_pair {
 	bool out_given;
 	bool lost; /* the session ended before its time */
 	bool met;  /* the far end answered: it will notice when we go */
-	uint32_t rows_ok, rows_failed, rows_skipped;
+	uint32_t rows_ok, rows_failed, rows_skipped, rows_inconclusive;
 	struct fm_pair_notes notes;
 	char sentence[1024]; /* the closing one */
 };

@@ -139,7 +139,9 @@ static int add_sizes(const struct plan_builder *builder, struct fm_point *point)
 	const struct fm_size_list *sizes = &what->sizes;
 	struct fm_size_list all = perftest;
 
-	if (what->all_sizes) {
+	if (what->all_sizes || what->full) {
+		if (what->full)
+			all = (struct fm_size_list){24, {1}};
 		for (uint32_t i = 1; i < all.count; i++)
 			all.bytes[i] = 2 * all.bytes[i - 1];
 		sizes = &all;
@@ -177,11 +179,13 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 	for (int i = 0; i < FM_TEST_COUNT; i++) {
 		struct fm_point point = {.test = (enum fm_test_id)i,
 					 .streams = (uint32_t)what->streams,
-					 .threads = (uint32_t)what->threads};
+					 .threads = (uint32_t)what->threads,
+					 .events = what->events};
 		int code;
 
-		if (what->tests.count ? !what->tests.chosen[i]
-				      : i != (int)transport->default_latency && i != (int)transport->default_bandwidth)
+		if (!what->full && (what->tests.count ? !what->tests.chosen[i]
+						      : i != (int)transport->default_latency &&
+								i != (int)transport->default_bandwidth))
 			continue;
 		/* A family or all means the tests that there are; only a name can be disappointed. */
 		if (queried && !capabilities.tests[i].supported && !what->tests.named[i])
@@ -350,9 +354,9 @@ void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const st
 
 static json_t *point_to_json(const struct fm_point *point)
 {
-	return json_pack("[I, s, s, I, I, i, i, i, i, s, s]", (json_int_t)point->id, point->transport,
+	return json_pack("[I, s, s, I, I, i, i, i, i, b, s, s]", (json_int_t)point->id, point->transport,
 			 fm_tests[point->test].name, (json_int_t)point->size_bytes, (json_int_t)point->stride_bytes,
-			 (int)point->slots, (int)point->depth, (int)point->streams, (int)point->threads,
+			 (int)point->slots, (int)point->depth, (int)point->streams, (int)point->threads, point->events,
 			 point->memory_a, point->memory_b);
 }
 
@@ -360,10 +364,10 @@ static int point_from_json(const json_t *json, struct fm_point *point, struct fm
 {
 	const char *transport, *test, *memory_a, *memory_b;
 	json_int_t id, size, stride;
-	int slots, depth, streams, threads;
+	int slots, depth, streams, threads, events;
 
-	if (json_unpack((json_t *)json, "[I, s, s, I, I, i, i, i, i, s, s]", &id, &transport, &test, &size, &stride,
-			&slots, &depth, &streams, &threads, &memory_a, &memory_b) != 0)
+	if (json_unpack((json_t *)json, "[I, s, s, I, I, i, i, i, i, b, s, s]", &id, &transport, &test, &size, &stride,
+			&slots, &depth, &streams, &threads, &events, &memory_a, &memory_b) != 0)
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "a point of the plan is malformed");
 	*point = (struct fm_point){.id = (uint64_t)id,
 				   .test = fm_test_find(test),
@@ -372,7 +376,8 @@ static int point_from_json(const json_t *json, struct fm_point *point, struct fm
 				   .slots = (uint32_t)slots,
 				   .depth = (uint32_t)depth,
 				   .streams = (uint32_t)streams,
-				   .threads = (uint32_t)threads};
+				   .threads = (uint32_t)threads,
+				   .events = events != 0};
 	if (point->test == FM_TEST_COUNT)
 		return fm_error_set(error, -EPROTO, FM_REASON_VERSION,
 				    "the plan has a test '%.30s', which is unknown here", test);

@@ -23,6 +23,7 @@ struct fm_point {
 	uint64_t size_bytes, stride_bytes;
 	uint32_t slots, depth, streams, threads;
 	char memory_a[32], memory_b[32];
+	bool events;		/* both ends wait for events */
 	bool named;		/* asked for by name: being unable counts as failed, not as skipped */
 	enum fm_reason refused; /* FM_REASON_NONE: to be measured */
 	char why[256];

@@ -491,7 +491,7 @@ static const char *point_stop(const struct point_run *p, double repetition_s)
 	if (fm_stats_confident(tally->value, tally->count, EPSILON))
 		return "confidence";
 	if (tally->count &&
-	    (p->out->duration_s + repetition_s > what->duration_s || tally->count == FM_REPETITIONS_MAX))
+	    (p->out->duration_s + repetition_s > p->run->duration_s || tally->count == FM_REPETITIONS_MAX))
 		return "time";
 	return NULL;
 }
@@ -537,7 +537,7 @@ static int point_first(struct point_run *p, double target_s, struct fm_error *er
 static int point_measure(struct point_run *p, struct fm_error *error)
 {
 	const struct fm_pair_what *what = &p->run->config->what;
-	double repetition_s = fmin(REPETITION_S, what->duration_s / 12);
+	double repetition_s = fmin(REPETITION_S, p->run->duration_s / 12);
 	const char *stop = NULL;
 	int code = 0;
 

@@ -8,6 +8,8 @@
 #include "bench/run.h"
 #include "results/stats.h"
 
+#define CONFIDENT 0.01
+
 /* Our row of a rail, or of all rails together. */
 struct row_source {
 	const struct fm_run *run;
@@ -257,6 +259,30 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 			 "not steady when the warm-up ended: something disturbs this path or these CPUs");
 }
 
+/* --require-confidence: the stop rule's bound, asked of the interval that is reported. */
+static void row_confidence(struct fm_record *record)
+{
+	const struct fm_record_latency *latency = &record->latency;
+	const struct fm_record_rate *rate = &record->rate;
+	bool is_rate = isfinite(rate->bw_gbps);
+	double low = is_rate ? rate->low_gbps : latency->p50_low_us;
+	double high = is_rate ? rate->high_gbps : latency->p50_high_us;
+	double half = (high - low) / 2 / (is_rate ? rate->bw_gbps : latency->p50_us);
+
+	if (half <= CONFIDENT)
+		return;
+	record->verdict.status = "inconclusive";
+	record->verdict.reason_code = fm_reason_name(FM_REASON_UNSURE);
+	if (isnan(half))
+		snprintf(record->verdict.reason, sizeof(record->verdict.reason),
+			 "too few repetitions for an interval; give it a longer --duration");
+	else
+		snprintf(record->verdict.reason, sizeof(record->verdict.reason),
+			 "the 95%% interval is +-%.1f%% wide, more than 1%%; give it a longer --duration or a quieter "
+			 "machine",
+			 half * 100);
+}
+
 static void row_fill(const struct row_source *source, struct fm_record *record)
 {
 	const struct fm_measurement *measurement = source->measurement;
@@ -268,7 +294,6 @@ static void row_fill(const struct row_source *source, struct fm_record *record)
 	row_work(measurement->point, &measurement->capability, &record->work);
 	record->work.streams *= rails;
 	record->work.threads *= rails;
-	row_verdict(measurement, source->run, &record->verdict);
 	record->work.repetitions = tally->count;
 	if (tally->count) {
 		record->work.operations = tally->operations;
@@ -282,6 +307,11 @@ static void row_fill(const struct row_source *source, struct fm_record *record)
 		record->counters.lost_operations = tally->lost;
 	for (uint32_t i = 0; i < rails; i++)
 		row_counters(&measurement->counters[source->tally == FM_TOTAL ? i : source->tally], record);
+	if (measurement->point->events)
+		fm_record_append(record->effective, sizeof(record->effective), "events", "yes");
+	row_verdict(measurement, source->run, &record->verdict);
+	if (source->run->config->what.require_confidence && !measurement->error.code)
+		row_confidence(record);
 	row_effective(source, source->tally == FM_TOTAL ? 0 : source->tally, record);
 }
 

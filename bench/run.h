@@ -43,6 +43,7 @@ struct fm_measurement {
 struct fm_run {
 	struct fm_session session;
 	const struct fm_pair_config *config;
+	double duration_s; /* measured time of a point: --duration, or its share of --time-budget */
 	struct fm_clock clock;
 	struct fm_plan plan;
 	struct fm_place place_a, place_b; /* b's as it told us */

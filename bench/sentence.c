@@ -66,7 +66,7 @@ static void note_rate(struct fm_pair_notes *notes, const struct fm_record *recor
 static void sentence_write(struct fm_pair *pair)
 {
 	const struct fm_pair_notes *notes = &pair->notes;
-	uint32_t rows = pair->rows_ok + pair->rows_failed + pair->rows_skipped;
+	uint32_t rows = pair->rows_ok + pair->rows_failed + pair->rows_skipped + pair->rows_inconclusive;
 	size_t used = 0;
 	char *text = pair->sentence;
 	const size_t bytes = sizeof(pair->sentence);
@@ -95,6 +95,9 @@ static void sentence_write(struct fm_pair *pair)
 	if (pair->rows_skipped)
 		used += (size_t)snprintf(text + used, bytes - used, "%s %u skipped", pair->rows_failed ? "," : ";",
 					 pair->rows_skipped);
+	if (pair->rows_inconclusive)
+		used += (size_t)snprintf(text + used, bytes - used, "; %u of %u rows are inconclusive",
+					 pair->rows_inconclusive, rows);
 	snprintf(text + used, bytes - used, ".");
 }
 
@@ -105,7 +108,8 @@ void fm_pair_note(struct fm_pair *pair, const struct fm_record *record)
 	/* Where there are several rails, their total is what counts. */
 	bool counts = pair->run.plan.rail_count == 1 || strcmp(record->key.row_kind, "total") == 0;
 
-	if (counts && strcmp(record->verdict.status, "ok") == 0) {
+	if (counts &&
+	    (strcmp(record->verdict.status, "ok") == 0 || strcmp(record->verdict.status, "inconclusive") == 0)) {
 		if (record->latency.definition[0] &&
 		    (!notes->latency[0] || record->work.size_bytes < notes->latency_size))
 			note_latency(notes, record);

@@ -34,6 +34,7 @@
 	X(TRANSFER, "transfer", "an operation on the data path failed")                                                \
 	X(LOST, "lost", "operations did not arrive on a path that must not lose any")                                  \
 	X(VERIFY, "verify", "payload arrived changed")                                                                 \
+	X(UNSURE, "unsure", "measured, but less surely than was required")                                             \
 	X(RESULTS, "results", "results could not be written or read")                                                  \
 	X(INTERRUPTED, "interrupted", "a signal ended the run")                                                        \
 	X(INTERNAL, "internal", "a defect in fabmark")

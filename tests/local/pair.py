@@ -74,6 +74,28 @@ class Pair(Folder):
         self.assertIn("mss", effective)
         self.assertEqual((row["transport"], row["memory_path"], row["retransmit_count"]), ("tcp", "host", "0"))
 
+    def test_events(self):
+        found = self.measure("--test", "send_lat,send_bw,stream_bw", "--size", "8,64K", "--events", "--streams", "2")
+        self.assertEqual([r["status"] for r in found], ["ok"] * 6)
+        self.assertTrue(all("events=yes" in r["effective"] for r in found))
+
+    def test_time_budget_and_full(self):
+        err = self.run_program("pair", "--local", "--full", "--time-budget", "5", status=2).err
+        self.assertIn("72 points take at least 72 s", err)
+        begin = time.monotonic()
+        found = rows(self.run_program("pair", "--local", "--csv", "-", "--out", "none", "--time-budget", "4").out)
+        self.assertLess(time.monotonic() - begin, 7)
+        self.assertEqual([r["status"] for r in found], ["ok"] * 3)
+
+    def test_required_confidence(self):
+        found = self.measure("--test", "send_lat", "-n", "3", "--repetitions", "5", "--require-confidence", status=4)
+        self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("inconclusive", "unsure")])
+        self.assertTrue(found[0]["lat_p50_us"])
+        # What was asked for and could not be measured weighs more.
+        found = self.measure("--test", "send_lat,tag_lat", "-n", "3", "--repetitions", "5", "--require-confidence",
+                             "--transport", "tcp", status=3)
+        self.assertEqual(sorted(r["status"] for r in found), ["failed", "inconclusive"])
+
     def test_memory_that_the_cpu_cannot_touch(self):
         for memory, path in (("guarded", "staged"), ("host=guarded", "host"), ("guarded=host", "staged")):
             process = self.run_program("pair", "--local", "--csv", "-", "--test", "send_lat,send_bw,stream_bw", "--size",

@@ -135,8 +135,8 @@ static json_t *plan(json_t *points)
 
 static json_t *point(json_int_t size, json_int_t stride, int slots, int streams, int threads)
 {
-	return json_pack("[i, s, s, I, I, i, i, i, i, s, s]", 1, "tcp", "send_bw", size, stride, slots, 1, streams,
-			 threads, "host", "host");
+	return json_pack("[i, s, s, I, I, i, i, i, i, b, s, s]", 1, "tcp", "send_bw", size, stride, slots, 1, streams,
+			 threads, 0, "host", "host");
 }
 
 static void another_protocol(void **state)
