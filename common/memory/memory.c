@@ -9,6 +9,7 @@ extern const struct fm_memory_kind fm_memory_guarded;
 
 const struct fm_memory_kind *const fm_memory_kinds[] = {
 	&fm_memory_host,
+	&fm_memory_hugepage,
 #ifdef FM_TEST_KINDS
 	&fm_memory_guarded,
 #endif

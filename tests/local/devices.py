@@ -15,7 +15,7 @@ class Devices(Folder):
         found = json.loads(self.run_program("devices", "--json").out)
         self.assertEqual([t["name"] for t in found["transports"]][:2], ["tcp", "null"])
         self.assertTrue(all(t["absent"] is None for t in found["transports"][:2]))
-        self.assertEqual([m["name"] for m in found["memory"]], ["host"], "the test's kind is no user's")
+        self.assertEqual([m["name"] for m in found["memory"]], ["host", "hugepage"], "the test's kind is no user's")
         self.assertEqual(set(found["cpus"]["usable"]), os.sched_getaffinity(0))
         names = {n["name"] for n in found["nics"]}
         self.assertEqual(names, set(os.listdir("/sys/class/net")) if len(names) < 64 else names)

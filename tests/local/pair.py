@@ -74,6 +74,33 @@ class Pair(Folder):
         self.assertIn("mss", effective)
         self.assertEqual((row["transport"], row["memory_path"], row["retransmit_count"]), ("tcp", "host", "0"))
 
+    def test_huge_pages(self):
+        free = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+        reserved = "/proc/sys/vm/nr_hugepages"
+        if not os.path.exists(free):
+            self.skipTest("this kernel has no huge pages of 2 MiB")
+        if int(read(free)) == 0:
+            process = self.run_program("pair", "--local", "--test", "send_lat", "--memory", "hugepage", "--out", "none",
+                                       *SHORT, status=3)
+            self.assertIn("nr_hugepages", process.err)
+        if os.geteuid() != 0 or not os.access(reserved, os.W_OK):
+            self.skipTest("reserving huge pages needs root")
+        before = read(reserved)
+        try:
+            with open(reserved, "w") as file:
+                file.write("16")
+        except OSError:
+            self.skipTest("huge pages cannot be reserved here")
+        try:
+            if int(read(free)) < 16:
+                self.skipTest("the kernel has no memory left for huge pages")
+            found = self.measure("--test", "send_lat,send_bw", "--size", "8,64K", "--depth", "8", "--memory", "hugepage")
+            self.assertEqual([(r["status"], r["memory_a"], r["memory_path"]) for r in found], [("ok", "hugepage", "host")] * 4)
+            self.assertEqual(int(read(free)), 16, "they were given back")
+        finally:
+            with open(reserved, "w") as file:
+                file.write(before)
+
     def test_events(self):
         found = self.measure("--test", "send_lat,send_bw,stream_bw", "--size", "8,64K", "--events", "--streams", "2")
         self.assertEqual([r["status"] for r in found], ["ok"] * 6)

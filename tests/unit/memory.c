@@ -31,7 +31,14 @@ static void every_kind(void **state)
 		(*kind)->free(&buffer);
 		if ((*kind)->absent)
 			continue;
-		assert_int_equal((*kind)->allocate(-1, 0, BYTES, &buffer, &error), 0);
+		/* Huge pages must have been reserved; tests/local reserves some where it may. */
+		if (strcmp((*kind)->name, "hugepage") == 0 && (*kind)->allocate(-1, 0, BYTES, &buffer, &error)) {
+			assert_true(error.text[0] != 0 && error.code < 0);
+			print_message("not tried, %s: %s\n", (*kind)->name, error.text);
+			continue;
+		}
+		if (!buffer.base)
+			assert_int_equal((*kind)->allocate(-1, 0, BYTES, &buffer, &error), 0);
 		before = buffer;
 		assert_ptr_equal(buffer.kind, *kind);
 		assert_int_equal(buffer.bytes, BYTES);
