@@ -1,0 +1,128 @@
+/*
+ * pages.c - prints the man pages and the shell completion from the option rows, at build time:
+ * pages man [COMMAND], pages bash.
+ */
+#include "bench/command.h"
+#include "bench/config.h"
+#include "transports/registry.h"
+
+static const struct fm_command *const commands[] = {&fm_command_pair, &fm_command_serve, &fm_command_devices, NULL};
+
+/* The commands are linked for their tables; these two are main's, and no page calls them. */
+int fm_exit_code(const struct fm_error *error, int signal)
+{
+	return error->code ? FM_EXIT_USAGE : signal;
+}
+
+void fm_command_help(const struct fm_command *command, const struct fm_option_set *const *sets, size_t count)
+{
+	puts(command->usage);
+	fm_options_help(sets, count, stdout);
+}
+
+/* The command's own options and, for pair, those of every backend. */
+static size_t sets_of(const struct fm_command *command, const struct fm_option_set **sets)
+{
+	size_t count = 0;
+
+	sets[count++] = command->options;
+	for (const struct fm_transport *const *at = fm_transports; *at && command == &fm_command_pair; at++)
+		if ((*at)->options && (*at)->options->count && count < 1 + FM_BACKENDS_MAX)
+			sets[count++] = (*at)->options;
+	return count;
+}
+
+static void man_exit_status(void)
+{
+	puts(".SH EXIT STATUS\n"
+	     ".TP\n.B 0\nevery row asked for is ok\n"
+	     ".TP\n.B 1\na verdict failed\n"
+	     ".TP\n.B 2\nusage\n"
+	     ".TP\n.B 3\ncould not measure: environment, peer lost, or any failed row\n"
+	     ".TP\n.B 4\ninconclusive\n"
+	     ".TP\n.B 130, 143\ninterrupted; rows are kept");
+}
+
+static void man_overview(void)
+{
+	puts(".TH FABMARK 1 \"\" \"fabmark " FM_VERSION "\"\n"
+	     ".SH NAME\nfabmark \\- measure what the network of a GPU cluster really delivers\n"
+	     ".SH SYNOPSIS\n.B fabmark\n.I COMMAND\n[\\fIOPTION\\fR...]\n"
+	     ".SH COMMANDS");
+	for (const struct fm_command *const *at = commands; *at; at++)
+		printf(".TP\n.BR fabmark-%s (1)\n%s\n", (*at)->name, (*at)->help);
+	man_exit_status();
+	puts(".SH FILES\n"
+	     ".TP\n.I fabmark-results/<run-id>/results.csv\none row per point, written when it is measured\n"
+	     ".TP\n.I fabmark-results/<run-id>/run.json\nwhat varies between runs\n"
+	     ".TP\n.I ~/.config/fabmark/token\nthe secret that both nodes share, mode 0600\n"
+	     ".SH ENVIRONMENT\n"
+	     ".TP\n.B FABMARK_TOKEN\nthe secret, before the file");
+}
+
+static void man_command(const struct fm_command *command)
+{
+	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX];
+	size_t count = sets_of(command, sets);
+
+	printf(".TH FABMARK-%s 1 \"\" \"fabmark " FM_VERSION "\"\n", command->name);
+	printf(".SH NAME\nfabmark-%s \\- %s\n", command->name, command->help);
+	printf(".SH SYNOPSIS\n.B fabmark %s\n%s\n.SH OPTIONS\n", command->name, command->usage);
+	fm_options_man(sets, count, stdout);
+	man_exit_status();
+	puts(".SH SEE ALSO\n.BR fabmark (1)");
+}
+
+static void bash_options(const struct fm_command *command)
+{
+	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX];
+	size_t count = sets_of(command, sets);
+
+	printf("\t\t%s) words=\"", command->name);
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < sets[i]->count; j++)
+			if (!sets[i]->rows[j].hidden)
+				printf("--%s ", sets[i]->rows[j].name);
+	puts("\" ;;");
+}
+
+static void bash_completion(void)
+{
+	puts("# bash completion of fabmark; made from its option rows\n"
+	     "_fabmark() {\n"
+	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+	     "\tCOMPREPLY=()\n"
+	     "\tif [ \"$COMP_CWORD\" -eq 1 ]; then");
+	printf("\t\twords=\"--help --version");
+	for (const struct fm_command *const *at = commands; *at; at++)
+		printf(" %s", (*at)->name);
+	puts("\"\n\telse\n\t\tcase ${COMP_WORDS[1]} in");
+	for (const struct fm_command *const *at = commands; *at; at++)
+		bash_options(*at);
+	puts("\t\tesac\n\t\tcase $before in");
+	printf("\t\t--transport) words=\"auto all");
+	for (const struct fm_transport *const *at = fm_transports; *at; at++)
+		printf(" %s", (*at)->name);
+	printf("\" ;;\n\t\t--test) words=\"all lat bw");
+	for (int i = 0; i < FM_TEST_COUNT; i++)
+		printf(" %s", fm_tests[i].name);
+	puts("\" ;;\n"
+	     "\t\t--csv|--json|--raw|--token-file|--out) mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return ;;\n"
+	     "\t\tesac\n\tfi\n"
+	     "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+	     "}\n"
+	     "complete -F _fabmark fabmark");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "bash") == 0)
+		bash_completion();
+	else if (argc == 2 && strcmp(argv[1], "man") == 0)
+		man_overview();
+	else
+		for (const struct fm_command *const *at = commands; *at && argc == 3; at++)
+			if (strcmp(argv[2], (*at)->name) == 0)
+				man_command(*at);
+	return fclose(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Man pages and completion say what --help says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from fabmark import Folder, main  # noqa: E402
+
+PAGES = os.environ["FABMARK_PAGES"]
+
+
+def pages(*arguments):
+    return subprocess.run([PAGES, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+class Pages(Folder):
+    def test_every_option_has_its_place(self):
+        bash = pages("bash")
+        for command in ("pair", "serve", "devices"):
+            options = set(re.findall(r"(--[a-z][a-z-]+)", self.run_program(command, "--help").out.split("\n\n", 2)[2]))
+            man = pages("man", command).replace("\\-", "-")
+            self.assertGreater(len(options), 1)
+            for option in options:
+                self.assertIn(option, man)
+                self.assertIn(option, bash)
+
+    def test_man_pages_are_well_formed(self):
+        if not shutil.which("groff"):
+            self.skipTest("groff is not installed")
+        for arguments in ((), ("pair",), ("serve",), ("devices",)):
+            result = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=pages("man", *arguments), text=True,
+                                    capture_output=True)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_completion(self):
+        with open(self.folder + "/completion", "w") as file:
+            file.write(pages("bash"))
+
+        def complete(*words):
+            script = ('source ./completion; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fabmark; '
+                      'printf "%s\\n" "${COMPREPLY[@]}"')
+            return subprocess.run(["bash", "-c", script, "bash", *words], check=True, capture_output=True, text=True,
+                                  cwd=self.folder).stdout.split()
+
+        self.assertEqual(complete("fabmark", "de"), ["devices"])
+        self.assertEqual(complete("fabmark", "pair", "--tra"), ["--transport"])
+        self.assertIn("tcp", complete("fabmark", "pair", "--transport", ""))
+        self.assertEqual(complete("fabmark", "pair", "--test", "send_b"), ["send_bw"])
+        self.assertEqual(complete("fabmark", "serve", "--local"), [])
+
+
+if __name__ == "__main__":
+    main()
