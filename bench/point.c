@@ -6,68 +6,19 @@
 #include <stdlib.h>
 
 #include "bench/node.h"
-#include "bench/run.h"
+#include "bench/tally.h"
 #include "bench/wire.h"
 #include "results/stats.h"
 
 #define REPETITION_S	 0.3
-#define WARMUP_S	 0.3  /* most that a warm-up takes, calibration included */
-#define SLICE_S		 0.05 /* of the warm-up, between two looks at whether it is steady */
-#define SLICES_MAX	 16
+#define WARMUP_S	 0.3	   /* most that a warm-up takes, calibration included */
+#define SLICE_S		 0.05	   /* of the warm-up, between two looks at whether it is steady */
 #define RESIZES_MAX	 3	   /* first repetitions, until one takes the time that was meant */
 #define CALIBRATED_S	 0.005	   /* a slice that took so long tells the speed */
 #define EPSILON		 0.01	   /* of the stop rule */
 #define BLOCKS		 30	   /* a warm-up slice, for the steady-state test */
 #define LATENCY_OPS_MAX	 1000000.0 /* a calibrated repetition, all streams: 16 MB of stamps */
-#define SAMPLES_BOUND	 4000000u  /* kept in full, all repetitions of a row */
 #define SLOWEST_LINK_BPS 1e8	   /* a first message may take as long as this rate needs, and is no stall */
-
-struct point_run {
-	struct fm_run *run;
-	const struct fm_point *point;
-	const struct fm_test *test;
-	struct fm_flows *flows;
-	struct fm_measurement *out;
-	uint64_t operations[FM_RAILS_MAX];	/* of the next repetition */
-	double elapsed_s[FM_RAILS_MAX];		/* of the last */
-	double rates[FM_RAILS_MAX][SLICES_MAX]; /* operations a second, of the warm-up's slices */
-	uint32_t slices;
-	json_t *peer;	/* the peer's "done" of the last */
-	double *blocks; /* mean seconds an operation, of warm-up blocks */
-	size_t block_count;
-};
-
-static int tally_reserve(struct fm_tally *tally, struct fm_error *error)
-{
-	uint32_t capacity = tally->capacity ? 2 * tally->capacity : 16;
-	double **columns[] = {&tally->value, &tally->worst, &tally->stream_min, &tally->stream_max};
-
-	if (tally->count < tally->capacity)
-		return 0;
-	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
-		double *grown = realloc(*columns[i], capacity * sizeof(*grown));
-
-		if (!grown)
-			return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u repetitions",
-					    capacity);
-		*columns[i] = grown;
-	}
-	tally->capacity = capacity;
-	return 0;
-}
-
-void fm_measurement_free(struct fm_measurement *measurement)
-{
-	for (uint32_t i = 0; i <= FM_TOTAL; i++) {
-		struct fm_tally *tally = &measurement->tallies[i];
-
-		free(tally->value);
-		free(tally->worst);
-		free(tally->stream_min);
-		free(tally->stream_max);
-		fm_samples_free(&tally->samples);
-	}
-}
 
 static uint64_t within_s(double seconds)
 {
@@ -96,7 +47,7 @@ static int blobs_from_json(struct fm_flows *flows, const json_t *message, struct
 	return 0;
 }
 
-static int point_send(struct point_run *p, json_t *message, struct fm_error *error)
+static int point_send(struct fm_point_run *p, json_t *message, struct fm_error *error)
 {
 	int code = fm_session_send(p->flows->session, message, error);
 
@@ -105,7 +56,7 @@ static int point_send(struct point_run *p, json_t *message, struct fm_error *err
 	return code;
 }
 
-static int point_connect(struct point_run *p, struct fm_error *error)
+static int point_connect(struct fm_point_run *p, struct fm_error *error)
 {
 	struct fm_wait wait = {.idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "opening the device"};
 	json_t *message = NULL;
@@ -134,7 +85,7 @@ static int point_connect(struct point_run *p, struct fm_error *error)
 	return code;
 }
 
-static json_t *arm_message(const struct point_run *p, bool first)
+static json_t *arm_message(const struct fm_point_run *p, bool first)
 {
 	json_t *operations = json_array();
 
@@ -147,7 +98,7 @@ static json_t *arm_message(const struct point_run *p, bool first)
  * One repetition of p->operations on each rail: both ends arm, the peer is polling before we start, and it stops when
  * it hears that we are through. first: the first that counts, so the peer reads its counters before.
  */
-static int point_repeat(struct point_run *p, bool first, struct fm_error *error)
+static int point_repeat(struct fm_point_run *p, bool first, struct fm_error *error)
 {
 	const double message_s = (double)p->point->size_bytes * p->point->streams * 8 / SLOWEST_LINK_BPS;
 	struct fm_wait wait = {"armed", true, false, fm_now_ns() + FM_PHASE_NS, 0, "arming"};
@@ -184,20 +135,10 @@ static int point_repeat(struct point_run *p, bool first, struct fm_error *error)
 	return fm_flows_wait(p->flows, &wait, NULL, error);
 }
 
-static const json_t *peer_flow(const struct point_run *p, uint32_t i)
-{
-	return json_array_get(json_object_get(p->peer, "flows"), i);
-}
-
-static double json_real_or_nan(const json_t *value)
-{
-	return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 /* ---- warm-up ---- */
 
 /* Mean time of an operation in each of BLOCKS parts of the last slice, of rail 0's first stream. */
-static void warmup_blocks(struct point_run *p)
+static void warmup_blocks(struct fm_point_run *p)
 {
 	const struct fm_trace *trace = &p->flows->list[0]->loops[0].trace;
 	uint32_t stamps = trace->count - 1, each = stamps / BLOCKS ? stamps / BLOCKS : 1;
@@ -217,9 +158,9 @@ static void warmup_blocks(struct point_run *p)
 
 /* Operations a second: the median of the slices, for one of them may have met a stall; of the last where none counts.
  */
-static double speed(const struct point_run *p, uint32_t rail)
+static double speed(const struct fm_point_run *p, uint32_t rail)
 {
-	double sorted[SLICES_MAX];
+	double sorted[FM_SLICES_MAX];
 
 	if (!p->slices)
 		return (double)p->operations[rail] / fmax(p->elapsed_s[rail], 1e-9);
@@ -229,7 +170,7 @@ static double speed(const struct point_run *p, uint32_t rail)
 }
 
 /* How many operations take `seconds`. */
-static uint64_t operations_for(const struct point_run *p, uint32_t rail, double seconds)
+static uint64_t operations_for(const struct fm_point_run *p, uint32_t rail, double seconds)
 {
 	double most = p->test->metric == FM_LATENCY ? LATENCY_OPS_MAX : 1e12;
 	double operations = fmin(speed(p, rail) * seconds, most);
@@ -237,7 +178,7 @@ static uint64_t operations_for(const struct point_run *p, uint32_t rail, double 
 	return operations > p->point->streams ? (uint64_t)operations : p->point->streams;
 }
 
-static double slowest_s(const struct point_run *p)
+static double slowest_s(const struct fm_point_run *p)
 {
 	double slowest = 0;
 
@@ -246,7 +187,7 @@ static double slowest_s(const struct point_run *p)
 	return slowest;
 }
 
-static void read_elapsed(struct point_run *p)
+static void read_elapsed(struct fm_point_run *p)
 {
 	for (uint32_t i = 0; i < p->flows->count; i++) {
 		struct fm_repetition repetition;
@@ -262,7 +203,7 @@ static void read_elapsed(struct point_run *p)
  * Slices that grow until one tells the speed, then slices of SLICE_S until the series is steady (MSER-5) or WARMUP_S is
  * over. All of it is thrown away.
  */
-static int point_warm_up(struct point_run *p, struct fm_error *error)
+static int point_warm_up(struct fm_point_run *p, struct fm_error *error)
 {
 	uint64_t start = fm_now_ns();
 	bool calibrated = false;
@@ -281,9 +222,9 @@ static int point_warm_up(struct point_run *p, struct fm_error *error)
 		p->out->warmup_s = used_s;
 		fm_progress_show(&p->run->progress, "%s %s, warming up", p->point->transport, p->test->name);
 		if (calibrated) {
-			for (uint32_t i = 0; i < p->flows->count && p->slices < SLICES_MAX; i++)
+			for (uint32_t i = 0; i < p->flows->count && p->slices < FM_SLICES_MAX; i++)
 				p->rates[i][p->slices] = (double)p->operations[i] / fmax(p->elapsed_s[i], 1e-9);
-			p->slices += p->slices < SLICES_MAX;
+			p->slices += p->slices < FM_SLICES_MAX;
 			warmup_blocks(p);
 			p->out->steady = fm_stats_warmup(p->blocks, p->block_count) >= 0;
 		}
@@ -303,175 +244,12 @@ static int point_warm_up(struct point_run *p, struct fm_error *error)
 
 /* ---- repetitions ---- */
 
-static int tally_latency(struct point_run *p, uint32_t rail, struct fm_tally *tally, struct fm_samples *once,
-			 struct fm_error *error)
-{
-	const struct fm_flow *flow = p->flows->list[rail];
-	uint64_t block[1024];
-	int code = 0;
-
-	for (uint32_t stream = 0; stream < flow->work.streams; stream++) {
-		const struct fm_trace *trace = &flow->loops[stream].trace;
-		uint32_t filled = 0;
-
-		for (uint32_t i = 1; i < trace->count && code == 0; i++) {
-			block[filled++] = fm_clock_ns(&p->run->clock, trace->ticks[i] - trace->ticks[i - 1]);
-			if (filled < 1024 && i + 1 < trace->count)
-				continue;
-			fm_session_beat(&p->run->session);
-			code = fm_samples_add(&tally->samples, block, filled, error);
-			if (code == 0 && once)
-				code = fm_samples_add(once, block, filled, error);
-			filled = 0;
-		}
-	}
-	return code;
-}
-
-static double gbps(const struct point_run *p, double operations_per_s)
-{
-	return operations_per_s * (double)p->point->size_bytes * 8 / 1e9;
-}
-
-/* The slowest 100 ms, where arrivals are seen: at the sink, else here. */
-static double worst_per_s(const struct point_run *p, uint32_t first, uint32_t count, const char *key,
-			  const json_t *seen)
-{
-	if (p->test->metric == FM_LATENCY)
-		return NAN;
-	if (p->test->peer == FM_SINK)
-		return json_real_or_nan(json_object_get(seen, key));
-	return fm_flows_worst(p->flows, first, count);
-}
-
-static int tally_add(struct point_run *p, struct fm_tally *tally, const struct fm_repetition *repetition,
-		     double median_ns, double worst, struct fm_error *error)
-{
-	double elapsed_s = (double)(repetition->end_ns - repetition->start_ns) / 1e9;
-	int code = tally_reserve(tally, error);
-	uint32_t i = tally->count;
-
-	if (code)
-		return code;
-	if (p->test->metric == FM_LATENCY)
-		tally->value[i] = median_ns / 1e3 / p->test->latency_divisor;
-	else
-		tally->value[i] = gbps(p, p->out->capability.may_lose ? repetition->seen_per_s
-								      : (double)repetition->operations / elapsed_s);
-	tally->worst[i] = gbps(p, worst);
-	tally->stream_min[i] = gbps(p, repetition->stream_min_per_s);
-	tally->stream_max[i] = gbps(p, repetition->stream_max_per_s);
-	tally->operations = repetition->operations;
-	tally->count++;
-	return 0;
-}
-
-/* A rail's part of the last repetition; widens total to the common window. */
-static int tally_rail(struct point_run *p, uint32_t rail, struct fm_repetition *total, struct fm_samples *total_once,
-		      struct fm_error *error)
-{
-	struct fm_tally *tally = &p->out->tallies[rail];
-	struct fm_repetition repetition;
-	struct fm_samples once;
-	double median_ns = NAN;
-	int code = 0;
-
-	fm_flow_repetition(p->flows->list[rail], &repetition);
-	/* Where messages may be lost, only the sink knows the rate. */
-	repetition.seen_per_s = json_real_or_nan(json_object_get(peer_flow(p, rail), "seen_per_s"));
-	fm_samples_init(&once, SAMPLES_BOUND);
-	if (p->test->metric == FM_LATENCY) {
-		code = tally_latency(p, rail, tally, &once, error);
-		if (code == 0 && total_once)
-			code = tally_latency(p, rail, &p->out->tallies[FM_TOTAL], total_once, error);
-		fm_samples_quantile(&once, 0.5, &median_ns);
-	}
-	fm_samples_free(&once);
-	if (code == 0)
-		code = tally_add(p, tally, &repetition, median_ns,
-				 worst_per_s(p, rail, 1, "worst_per_s", peer_flow(p, rail)), error);
-	total->operations += repetition.operations;
-	total->seen_per_s += repetition.seen_per_s;
-	total->start_ns = repetition.start_ns < total->start_ns ? repetition.start_ns : total->start_ns;
-	total->end_ns = repetition.end_ns > total->end_ns ? repetition.end_ns : total->end_ns;
-	total->stream_min_per_s = fmin(total->stream_min_per_s, repetition.stream_min_per_s);
-	total->stream_max_per_s = fmax(total->stream_max_per_s, repetition.stream_max_per_s);
-	return code;
-}
-
-/* What did not arrive: a loss where the path may lose, else an error. */
-static int point_account(struct point_run *p, struct fm_error *error)
-{
-	for (uint32_t i = 0; i < p->flows->count; i++) {
-		uint64_t arrived = (uint64_t)json_integer_value(json_object_get(peer_flow(p, i), "operations"));
-		uint64_t sent = p->operations[i];
-
-		if (p->test->peer == FM_TARGET || arrived >= sent)
-			continue;
-		if (!p->out->capability.may_lose)
-			return fm_error_set(error, -EIO, FM_REASON_LOST,
-					    "%llu of %llu operations did not arrive on a path that must not lose any",
-					    (unsigned long long)(sent - arrived), (unsigned long long)sent);
-		p->out->tallies[i].lost += sent - arrived;
-		p->out->tallies[FM_TOTAL].lost += sent - arrived;
-	}
-	return 0;
-}
-
-static int point_tally(struct point_run *p, struct fm_error *error)
-{
-	struct fm_repetition total = {0, UINT64_MAX, 0, NAN, NAN, NAN, 0};
-	bool several = p->flows->count > 1;
-	struct fm_samples once;
-	double median_ns = NAN;
-	int code = point_account(p, error);
-
-	fm_samples_init(&once, SAMPLES_BOUND);
-	for (uint32_t i = 0; i < p->flows->count && code == 0; i++)
-		code = tally_rail(p, i, &total, several ? &once : NULL, error);
-	if (several && code == 0) {
-		fm_samples_quantile(&once, 0.5, &median_ns);
-		code = tally_add(p, &p->out->tallies[FM_TOTAL], &total, median_ns,
-				 worst_per_s(p, 0, p->flows->count, "worst_per_s", p->peer), error);
-	}
-	fm_samples_free(&once);
-	if (code == 0)
-		p->out->duration_s += (double)(total.end_ns - total.start_ns) / 1e9;
-	return code;
-}
-
-/* --raw: every stamp of a stream, in ns since the repetition's first. A failure is fm_outputs_close's to tell. */
-static void raw_stream(const struct point_run *p, uint32_t rail, uint32_t stream, uint32_t repetition)
-{
-	const struct fm_trace *trace = &p->flows->list[rail]->loops[stream].trace;
-	const struct fm_clock *clock = &p->run->clock;
-
-	for (uint32_t i = 1; i < trace->count && !ferror(p->run->raw); i++) {
-		if (i % 1024 == 0)
-			fm_session_beat(&p->run->session);
-		fprintf(p->run->raw, "%llu,%s,%s,%llu,%u,%u,%u,%llu,%llu\n", (unsigned long long)p->point->id,
-			p->point->transport, p->test->name, (unsigned long long)p->point->size_bytes, rail, stream,
-			repetition, (unsigned long long)trace->done[i],
-			(unsigned long long)fm_clock_ns(clock, trace->ticks[i] - trace->ticks[0]));
-	}
-}
-
-static void point_raw(const struct point_run *p, uint32_t repetition)
-{
-	if (!p->run->raw)
-		return;
-	for (uint32_t rail = 0; rail < p->flows->count; rail++)
-		for (uint32_t stream = 0; stream < p->point->streams; stream++)
-			raw_stream(p, rail, stream, repetition);
-	fflush(p->run->raw);
-}
-
 static const struct fm_tally *deciding(const struct fm_measurement *out)
 {
 	return &out->tallies[out->rails > 1 ? FM_TOTAL : 0];
 }
 
-static void point_progress(const struct point_run *p)
+static void point_progress(const struct fm_point_run *p)
 {
 	const struct fm_tally *tally = deciding(p->out);
 
@@ -481,7 +259,7 @@ static void point_progress(const struct point_run *p)
 }
 
 /* Why measuring ends here; NULL: another repetition. */
-static const char *point_stop(const struct point_run *p, double repetition_s)
+static const char *point_stop(const struct fm_point_run *p, double repetition_s)
 {
 	const struct fm_pair_what *what = &p->run->config->what;
 	const struct fm_tally *tally = deciding(p->out);
@@ -496,7 +274,7 @@ static const char *point_stop(const struct point_run *p, double repetition_s)
 	return NULL;
 }
 
-static int read_counters(struct point_run *p, bool after, struct fm_error *error)
+static int read_counters(struct fm_point_run *p, bool after, struct fm_error *error)
 {
 	const struct fm_wait wait = {
 		.idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "reading counters"};
@@ -510,7 +288,7 @@ static int read_counters(struct point_run *p, bool after, struct fm_error *error
  * The first repetition. While it takes less than half or more than twice the time that was meant, the warm-up had told
  * a wrong speed: then it counts as warm-up, too, and is sized anew.
  */
-static int point_first(struct point_run *p, double target_s, struct fm_error *error)
+static int point_first(struct fm_point_run *p, double target_s, struct fm_error *error)
 {
 	for (int attempt = 1;; attempt++) {
 		uint64_t meant[FM_RAILS_MAX];
@@ -534,7 +312,7 @@ static int point_first(struct point_run *p, double target_s, struct fm_error *er
 	}
 }
 
-static int point_measure(struct point_run *p, struct fm_error *error)
+static int point_measure(struct fm_point_run *p, struct fm_error *error)
 {
 	const struct fm_pair_what *what = &p->run->config->what;
 	double repetition_s = fmin(REPETITION_S, p->run->duration_s / 12);
@@ -549,10 +327,10 @@ static int point_measure(struct point_run *p, struct fm_error *error)
 	for (uint32_t repetition = 0; code == 0 && !stop; repetition++) {
 		code = repetition ? point_repeat(p, false, error) : point_first(p, repetition_s, error);
 		if (code == 0)
-			code = point_tally(p, error);
+			code = fm_tally_repetition(p, error);
 		if (code)
 			return code;
-		point_raw(p, repetition);
+		fm_tally_raw(p, repetition);
 		point_progress(p);
 		stop = point_stop(p, p->out->duration_s / p->out->tallies[0].count);
 	}
@@ -563,7 +341,7 @@ static int point_measure(struct point_run *p, struct fm_error *error)
 /* ---- the end ---- */
 
 /* The peer's counters and effective values: flows[i] = {effective: {...}, counters: {...}}. */
-static void point_peer_values(struct point_run *p, const json_t *closed)
+static void point_peer_values(struct fm_point_run *p, const json_t *closed)
 {
 	for (uint32_t i = 0; i < p->flows->count; i++) {
 		json_t *flow = json_array_get(json_object_get(closed, "flows"), i), *value;
@@ -582,7 +360,7 @@ static void point_peer_values(struct point_run *p, const json_t *closed)
 	}
 }
 
-static int point_finish(struct point_run *p, struct fm_error *error)
+static int point_finish(struct fm_point_run *p, struct fm_error *error)
 {
 	struct fm_wait wait = {
 		.idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "taking leave of the peer"};
@@ -610,7 +388,7 @@ static int point_finish(struct point_run *p, struct fm_error *error)
 
 /* Gives the point up on both ends, so that the next can start. The first cause stays, unless it was the peer's death.
  */
-static void point_abort(struct point_run *p, struct fm_error *error)
+static void point_abort(struct fm_point_run *p, struct fm_error *error)
 {
 	struct fm_session *session = &p->run->session;
 	json_t *message = fm_message_failed(error), *closed = NULL;
@@ -655,13 +433,13 @@ int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm
 {
 	const struct fm_flows_setup setup = {&run->session,	point, &run->place_a, &run->clock,
 					     run->plan.options, false};
-	struct point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
+	struct fm_point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
 	struct fm_error *error = &measurement->error;
 	int code;
 
 	*measurement = (struct fm_measurement){.point = point, .rails = run->place_a.count, .stop_reason = ""};
 	for (uint32_t i = 0; i <= FM_TOTAL; i++)
-		fm_samples_init(&measurement->tallies[i].samples, SAMPLES_BOUND);
+		fm_samples_init(&measurement->tallies[i].samples, FM_SAMPLES_BOUND);
 	fm_time_utc(measurement->time_utc, sizeof(measurement->time_utc));
 	if (fm_point_query(point, &run->plan, &run->place_a, &measurement->capability, error))
 		return error->code;

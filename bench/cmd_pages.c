@@ -1,5 +1,5 @@
 /*
- * pages.c - prints the man pages and the shell completion from the option rows, at build time:
+ * cmd_pages.c - prints the man pages and the shell completion from the option rows, at build time:
  * pages man [COMMAND], pages bash.
  */
 #include "bench/command.h"

@@ -1,0 +1,36 @@
+/*
+ * tally.h - a point under measurement, and what its repetitions add up to.
+ */
+#ifndef FM_TALLY_H
+#define FM_TALLY_H
+
+#include "bench/run.h"
+
+enum { FM_SLICES_MAX = 16, FM_SAMPLES_BOUND = 4000000 /* latencies kept in full, all repetitions of a row */ };
+
+/* What lives while the initiator measures one point. */
+struct fm_point_run {
+	struct fm_run *run;
+	const struct fm_point *point;
+	const struct fm_test *test;
+	struct fm_flows *flows;
+	struct fm_measurement *out;
+	uint64_t operations[FM_RAILS_MAX];	   /* of the next repetition */
+	double elapsed_s[FM_RAILS_MAX];		   /* of the last */
+	double rates[FM_RAILS_MAX][FM_SLICES_MAX]; /* operations a second, of the warm-up's slices */
+	uint32_t slices;
+	json_t *peer;	/* the peer's "done" of the last */
+	double *blocks; /* mean seconds an operation, of warm-up blocks */
+	size_t block_count;
+};
+
+/*
+ * Takes the last repetition into the point's measurement: medians and samples, rates, the slowest 100 ms, what was
+ * lost. -EIO (lost): operations did not arrive on a path that must not lose any. -ENOMEM.
+ */
+int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error);
+
+/* --raw: every stamp of the last repetition. A failure is fm_outputs_close's to tell. */
+void fm_tally_raw(const struct fm_point_run *p, uint32_t repetition);
+
+#endif
