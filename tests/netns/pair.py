@@ -84,7 +84,8 @@ class TwoNodes(Nodes):
                          [(t, *k) for t in ("send_lat", "send_bw")
                           for k in (("flow", "0", "eth0"), ("flow", "1", "eth1"), ("total", "", ""))])
         flow0, flow1, total = (real(r["bw_gbps"]) for r in found[3:])
-        self.assertLessEqual(total, (flow0 + flow1) * 1.02)
+        # Medians of parts need not add up to the median of the whole; far off they cannot be.
+        self.assertLess(total, (flow0 + flow1) * 1.5)
         self.assertGreater(total, max(flow0, flow1) * 0.5)
         self.assertEqual(found[5]["streams"], "2")
 
