@@ -424,31 +424,14 @@ static int pair_measure(struct fm_pair *pair, struct fm_error *cause, struct fm_
 	return code;
 }
 
-/* In lines of at most WIDTH columns, broken at blanks. */
-static void print_wrapped(const char *text)
-{
-	while (strlen(text) > (size_t)WIDTH) {
-		int cut = WIDTH;
-
-		while (cut > 0 && text[cut] != ' ')
-			cut--;
-		cut = cut ? cut : WIDTH;
-		printf("%.*s\n", cut, text);
-		text += cut + (text[cut] == ' ');
-	}
-	puts(text);
-}
-
 static void pair_close_words(struct fm_pair *pair)
 {
 	const struct fm_outputs *output = &pair->output;
 
-	if (pair->sentence[0] && output->table) {
-		putchar('\n');
-		print_wrapped(pair->sentence);
-	} else if (pair->sentence[0]) {
+	if (pair->sentence[0] && output->table)
+		fm_text_paragraph(stdout, pair->sentence);
+	else if (pair->sentence[0])
 		say(pair, "%s", pair->sentence);
-	}
 	fflush(stdout);
 	if (output->folder.path[0])
 		say(pair, "results: %s/results.csv", output->folder.path);

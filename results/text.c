@@ -210,6 +210,12 @@ static void wrap_put(FILE *out, const char *text, int first, int indent)
 	putc('\n', out);
 }
 
+void fm_text_paragraph(FILE *out, const char *text)
+{
+	putc('\n', out);
+	wrap_put(out, text, 0, 0);
+}
+
 static bool row_is_latency(const struct fm_record *record)
 {
 	size_t length = strlen(record->work.test);

@@ -29,6 +29,9 @@ struct fm_writer_kind {
 
 extern const struct fm_writer_kind fm_writer_csv, fm_writer_json, fm_writer_text;
 
+/* A blank line, and a text in lines as long as the table's. */
+void fm_text_paragraph(FILE *out, const char *text);
+
 /* docs/schema.md, from the field table and the list of reasons. */
 void fm_schema_markdown(FILE *out);
 
