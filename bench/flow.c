@@ -1,7 +1,7 @@
 /*
- * flow.c - the steps of a flow, each a job of its workers.
+ * flow.c - a flow: set up and torn down, its steps started and awaited.
  */
-#include "bench/flow.h"
+#include "bench/flow_steps.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,247 +10,10 @@
 #include <time.h>
 
 #include "common/memory/memory.h"
-#include "results/stats.h"
 #include "transports/registry.h"
 
-#define CONNECT_NAP_NS 50000
-#define SETUP_NS       1000000000u
-#define CONNECT_NS     10000000000u /* wiring up UCX over soft RoCE takes seconds */
-#define STAMPS_MAX     (1u << 28)
-#define RATE_STAMPS    1000 /* of a stream in a repetition of a bandwidth test */
-
-/* ---- the steps, in worker threads ---- */
-
-/* Ends a job: one that failed stops the others of its point, which would wait for ever for what will not come. */
-static void thread_done(struct fm_flow_thread *thread)
-{
-	if (thread->code && thread->code != -ECANCELED)
-		atomic_store(thread->flow->stop, FM_ABORT);
-}
-
-static void step_allocate(struct fm_flow *flow, struct fm_error *error, int *code)
-{
-	size_t bytes = (size_t)flow->work.slots * flow->work.stride_bytes;
-
-	for (uint32_t i = 0; i < 2 * flow->work.streams && *code == 0; i++)
-		*code = flow->kind->allocate(flow->place->rails[flow->work.rail].numa_node, flow->memory_device, bytes,
-					     &flow->buffers[i], error);
-}
-
-static void job_prepare(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-
-	thread->code = 0;
-	step_allocate(flow, &thread->error, &thread->code);
-	if (thread->code == 0)
-		thread->code = flow->transport->open(flow->place, &flow->work, flow->buffers, 2 * flow->work.streams,
-						     &flow->endpoint, &thread->error);
-	if (thread->code == 0)
-		thread->code = flow->transport->address(flow->endpoint, &flow->own, &thread->error);
-	thread_done(thread);
-}
-
-/* After a call that said -EAGAIN: true to call again, after a nap; false when the point was given up. */
-static bool again(struct fm_flow_thread *thread)
-{
-	const struct timespec nap = {0, CONNECT_NAP_NS};
-
-	if (thread->code != -EAGAIN)
-		return false;
-	if (atomic_load(thread->flow->stop) != FM_RUN) {
-		thread->code = -ECANCELED;
-		return false;
-	}
-	if (fm_now_ns() >= thread->flow->give_up_ns) {
-		/* The transport has said what it waits for. */
-		thread->code = thread->error.code = -ETIMEDOUT;
-		if (!thread->error.text[0])
-			fm_error_set(&thread->error, -ETIMEDOUT, FM_REASON_TIMEOUT,
-				     "the data path could not be set up in time");
-		return false;
-	}
-	nanosleep(&nap, NULL);
-	return true;
-}
-
-static void job_connect(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-
-	thread->error.text[0] = '\0';
-	flow->give_up_ns = fm_now_ns() + CONNECT_NS;
-	do {
-		thread->code = flow->transport->connect(flow->endpoint, &flow->peer, flow->lanes, flow->work.streams,
-							&thread->error);
-	} while (again(thread));
-	thread_done(thread);
-}
-
-static void job_disconnect(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-
-	thread->error.text[0] = '\0';
-	flow->give_up_ns = fm_now_ns() + CONNECT_NS;
-	do {
-		thread->code = flow->transport->disconnect(flow->endpoint, &thread->error);
-	} while (again(thread));
-	thread_done(thread);
-}
-
-/* Between phases, and while the peer still connects: some stacks need both ends to turn the crank. */
-static void idle_progress(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-	struct fm_error ignored;
-
-	/* A failure shows again, with its cause, in the next step that needs the path. */
-	if (flow->endpoint && atomic_load(&flow->running) == 0)
-		flow->transport->progress(flow->endpoint, &ignored);
-}
-
-static int trace_reserve(struct fm_trace *trace, uint64_t stamps, struct fm_error *error)
-{
-	uint64_t *ticks, *done;
-
-	if (stamps <= trace->capacity)
-		return 0;
-	if (stamps > STAMPS_MAX)
-		return fm_error_set(error, -E2BIG, FM_REASON_USAGE,
-				    "%llu time stamps in one repetition are too many; ask for fewer with --iterations",
-				    (unsigned long long)stamps);
-	ticks = malloc(stamps * sizeof(*ticks));
-	done = malloc(stamps * sizeof(*done));
-	if (!ticks || !done) {
-		free(ticks);
-		free(done);
-		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY,
-				    "no memory for %llu time stamps; ask for fewer with --iterations",
-				    (unsigned long long)stamps);
-	}
-	/* Touched now, so that no page fault falls into a sample. */
-	memset(ticks, 0, stamps * sizeof(*ticks));
-	memset(done, 0, stamps * sizeof(*done));
-	free(trace->ticks);
-	free(trace->done);
-	trace->ticks = ticks;
-	trace->done = done;
-	trace->capacity = (uint32_t)stamps;
-	return 0;
-}
-
-/* The part of the flow's operations that lane `index` gets: as even as can be. */
-static uint64_t lane_share(const struct fm_flow *flow, uint32_t index)
-{
-	return flow->operations / flow->work.streams + (index < flow->operations % flow->work.streams);
-}
-
-static int arm_lane(struct fm_flow *flow, uint32_t index, struct fm_error *error)
-{
-	struct fm_loop *loop = &flow->loops[index];
-	uint64_t stamps;
-	int code;
-
-	loop->lane = &flow->lanes[index];
-	loop->operations = lane_share(flow, index);
-	loop->batch = flow->batch;
-	loop->depth = flow->work.depth;
-	/* One for the start, one for the rest that fills no batch; echo and target stamp their start alone. */
-	stamps = flow->work.role == FM_ECHO || flow->work.role == FM_TARGET ? 2 : loop->operations / loop->batch + 2;
-	code = trace_reserve(&loop->trace, stamps, error);
-	if (code)
-		return code;
-	code = loop->lane->arm(loop->lane->self, loop->operations);
-	if (code)
-		loop->lane->explain(loop->lane->self, error);
-	return code;
-}
-
-static void job_arm(struct fm_flow_thread *thread)
-{
-	thread->code = 0;
-	for (uint32_t i = 0; i < thread->count && thread->code == 0; i++)
-		thread->code = arm_lane(thread->flow, thread->first + i, &thread->error);
-	thread_done(thread);
-}
-
-static void job_run(struct fm_flow_thread *thread)
-{
-	struct fm_flow *flow = thread->flow;
-	struct fm_loop *loops = flow->loops + thread->first;
-	const struct fm_loop_context context = {
-		.clock = flow->clock,
-		.stop = flow->stop,
-		.yield = flow->place->rails[flow->work.rail].shared_cpus,
-	};
-
-	thread->code = fm_loop_run(flow->work.role, loops, thread->count, &context);
-	for (uint32_t i = 0; i < thread->count; i++)
-		if (thread->code && loops[i].failed)
-			loops[i].lane->explain(loops[i].lane->self, &thread->error);
-	thread_done(thread);
-}
-
-static void job_serve(struct fm_flow_thread *thread)
-{
-	job_arm(thread);
-	if (thread->code)
-		return;
-	atomic_fetch_add(&thread->flow->armed, 1);
-	fm_worker_wake(thread->worker);
-	job_run(thread);
-}
-
-static void job_settle(struct fm_flow_thread *thread)
-{
-	thread->code = 0;
-	for (uint32_t i = 0; i < thread->count && thread->code == 0; i++) {
-		const struct fm_lane *lane = thread->flow->loops[thread->first + i].lane;
-
-		thread->code = lane->settle(lane->self);
-		if (thread->code)
-			lane->explain(lane->self, &thread->error);
-	}
-	thread_done(thread);
-}
-
-static void job_before(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-
-	flow->before.count = 0;
-	thread->code = flow->transport->counters(flow->endpoint, &flow->before, &thread->error);
-}
-
-static void job_after(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-
-	flow->after.count = flow->effective.count = 0;
-	thread->code = flow->transport->counters(flow->endpoint, &flow->after, &thread->error);
-	if (thread->code == 0)
-		thread->code = flow->transport->effective(flow->endpoint, &flow->effective, &thread->error);
-}
-
-static void job_close(void *argument)
-{
-	struct fm_flow_thread *thread = argument;
-	struct fm_flow *flow = thread->flow;
-
-	flow->transport->close(flow->endpoint);
-	flow->endpoint = NULL;
-	for (uint32_t i = 0; i < 2 * flow->work.streams; i++)
-		if (flow->buffers[i].kind)
-			flow->kind->free(&flow->buffers[i]);
-	thread->code = 0;
-}
+#define SETUP_NS    1000000000u
+#define RATE_STAMPS 1000 /* of a stream in a repetition of a bandwidth test */
 
 /* ---- starting and awaiting steps, in the control thread ---- */
 
@@ -291,13 +54,13 @@ static void start_all(struct fm_flow *flow, void (*job)(struct fm_flow_thread *t
 
 void fm_flow_prepare(struct fm_flow *flow)
 {
-	start_first(flow, job_prepare);
+	start_first(flow, fm_step_prepare);
 }
 
 void fm_flow_connect(struct fm_flow *flow)
 {
-	fm_worker_idle(flow->threads[0].worker, idle_progress, &flow->threads[0]);
-	start_first(flow, job_connect);
+	fm_worker_idle(flow->threads[0].worker, fm_step_progress, &flow->threads[0]);
+	start_first(flow, fm_step_connect);
 }
 
 /* Latency: a stamp for each operation. */
@@ -314,33 +77,33 @@ static void set_repetition(struct fm_flow *flow, uint64_t operations)
 void fm_flow_arm(struct fm_flow *flow, uint64_t operations)
 {
 	set_repetition(flow, operations);
-	start_all(flow, job_arm);
+	start_all(flow, fm_step_arm);
 }
 
 void fm_flow_run(struct fm_flow *flow)
 {
-	start_all(flow, job_run);
+	start_all(flow, fm_step_run);
 }
 
 void fm_flow_serve(struct fm_flow *flow, uint64_t operations)
 {
 	set_repetition(flow, operations);
-	start_all(flow, job_serve);
+	start_all(flow, fm_step_serve);
 }
 
 void fm_flow_settle(struct fm_flow *flow)
 {
-	start_all(flow, job_settle);
+	start_all(flow, fm_step_settle);
 }
 
 void fm_flow_disconnect(struct fm_flow *flow)
 {
-	start_first(flow, job_disconnect);
+	start_first(flow, fm_step_disconnect);
 }
 
 void fm_flow_count(struct fm_flow *flow, bool after)
 {
-	start_first(flow, after ? job_after : job_before);
+	start_first(flow, after ? fm_step_after : fm_step_before);
 }
 
 bool fm_flow_busy(const struct fm_flow *flow)
@@ -530,7 +293,7 @@ struct fm_flow *fm_flow_new(const struct fm_flow_setup *setup, struct fm_error *
 /* True when no worker is busy any more. */
 static bool flow_settle(struct fm_flow *flow, uint64_t deadline_ns, void (*meanwhile)(void *), void *argument)
 {
-	const struct timespec nap = {0, CONNECT_NAP_NS};
+	const struct timespec nap = {0, FM_NAP_NS};
 
 	for (uint32_t i = 0; i < flow->work.threads; i++)
 		while (flow->threads[i].worker && fm_worker_busy(flow->threads[i].worker)) {
@@ -551,7 +314,7 @@ bool fm_flow_free(struct fm_flow *flow, uint64_t deadline_ns, void (*meanwhile)(
 		return true;
 	gone = !flow->threads || flow_settle(flow, deadline_ns, meanwhile, argument);
 	if (gone && flow->threads && flow->threads[0].worker) {
-		start_first(flow, job_close);
+		start_first(flow, fm_step_close);
 		gone = flow_settle(flow, deadline_ns, meanwhile, argument);
 	}
 	for (uint32_t i = 0; flow->threads && i < flow->work.threads; i++)
