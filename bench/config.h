@@ -40,6 +40,8 @@ struct fm_pair_what {
 	bool full;
 	double time_budget_s; /* of the whole plan; 0: none */
 	bool require_confidence;
+	bool verify;
+	bool bidirectional;
 };
 
 /* Where it is measured. */

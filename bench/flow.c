@@ -259,9 +259,14 @@ static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, st
 		.streams = point->streams,
 		.threads = point->threads,
 		.events = point->events,
+		.verify = setup->verify_seed != 0,
 		.options = flow->options,
 		.services = setup->services,
 	};
+	flow->seed = setup->verify_seed;
+	/* Each message keeps its slot until it has been looked at. */
+	if (flow->seed && flow->work.depth > flow->work.slots)
+		flow->work.depth = flow->work.slots;
 	flow->buffers = calloc((size_t)2 * point->streams, sizeof(*flow->buffers));
 	flow->lanes = calloc(point->streams, sizeof(*flow->lanes));
 	flow->loops = calloc(point->streams, sizeof(*flow->loops));

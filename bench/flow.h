@@ -36,6 +36,7 @@ struct fm_flow {
 	const struct fm_place *place;
 	const struct fm_clock *clock;
 	struct fm_work work;
+	uint64_t seed; /* with work.verify: of the messages; else 0 */
 	void *options; /* the transport's values; owned */
 	const struct fm_memory_kind *kind;
 	int memory_device;
@@ -64,7 +65,7 @@ struct fm_flow_setup {
 	const struct fm_clock *clock;
 	const struct fm_services *services;
 	const json_t *options; /* {transport: {option: text}} or NULL */
-	uint64_t give_up_ns;   /* when connect or disconnect has called again for long enough */
+	uint64_t verify_seed;  /* not 0: messages are compared instead of timed */
 	atomic_int *stop;
 	int wake_fd;
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench/verify.h"
 #include "common/memory/memory.h"
 
 #define CONNECT_NS 10000000000u /* wiring up UCX over soft RoCE takes seconds */
@@ -163,9 +164,18 @@ static int arm_lane(struct fm_flow *flow, uint32_t index, struct fm_error *error
 	return code;
 }
 
+static struct fm_verify verify_of(const struct fm_flow_thread *thread)
+{
+	const struct fm_flow *flow = thread->flow;
+
+	return (struct fm_verify){&flow->work, flow->buffers, flow->seed, thread->first, thread->count};
+}
+
 void fm_step_arm(struct fm_flow_thread *thread)
 {
-	thread->code = 0;
+	const struct fm_verify verify = verify_of(thread);
+
+	thread->code = thread->flow->seed ? fm_verify_begin(&verify, &thread->error) : 0;
 	for (uint32_t i = 0; i < thread->count && thread->code == 0; i++)
 		thread->code = arm_lane(thread->flow, thread->first + i, &thread->error);
 	thread_done(thread);
@@ -175,13 +185,17 @@ void fm_step_run(struct fm_flow_thread *thread)
 {
 	struct fm_flow *flow = thread->flow;
 	struct fm_loop *loops = flow->loops + thread->first;
+	const struct fm_verify verify = verify_of(thread);
 	const struct fm_loop_context context = {
 		.clock = flow->clock,
 		.stop = flow->stop,
 		.yield = flow->place->rails[flow->work.rail].shared_cpus,
 	};
 
-	thread->code = fm_loop_run(flow->work.role, loops, thread->count, &context);
+	if (flow->seed)
+		thread->code = fm_verify_run(&verify, loops, &context, &thread->error);
+	else
+		thread->code = fm_loop_run(flow->work.role, loops, thread->count, &context);
 	for (uint32_t i = 0; i < thread->count; i++)
 		if (thread->code && loops[i].failed)
 			loops[i].lane->explain(loops[i].lane->self, &thread->error);
@@ -200,6 +214,8 @@ void fm_step_serve(struct fm_flow_thread *thread)
 
 void fm_step_settle(struct fm_flow_thread *thread)
 {
+	const struct fm_verify verify = verify_of(thread);
+
 	thread->code = 0;
 	for (uint32_t i = 0; i < thread->count && thread->code == 0; i++) {
 		const struct fm_lane *lane = thread->flow->loops[thread->first + i].lane;
@@ -208,6 +224,8 @@ void fm_step_settle(struct fm_flow_thread *thread)
 		if (thread->code)
 			lane->explain(lane->self, &thread->error);
 	}
+	if (thread->flow->seed && thread->code == 0)
+		thread->code = fm_verify_end(&verify, thread->flow->loops + thread->first, &thread->error);
 	thread_done(thread);
 }
 

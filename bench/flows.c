@@ -70,6 +70,7 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 			.clock = setup->clock,
 			.services = &flows->services,
 			.options = setup->options,
+			.verify_seed = setup->verify_seed,
 			.stop = &flows->stop,
 			.wake_fd = setup->session->wake_fd,
 		};

@@ -25,6 +25,7 @@ struct fm_flows_setup {
 	const struct fm_clock *clock;
 	const json_t *options;
 	bool passive;
+	uint64_t verify_seed; /* not 0: messages are compared instead of timed */
 };
 
 /* Makes the flows of every rail of the place. NULL on failure. */

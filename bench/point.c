@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "bench/node.h"
 #include "bench/tally.h"
+#include "bench/verify.h"
 #include "bench/wire.h"
 #include "results/stats.h"
 
@@ -66,8 +68,8 @@ static int point_connect(struct fm_point_run *p, struct fm_error *error)
 	code = fm_flows_wait(p->flows, &wait, NULL, error);
 	if (code == 0)
 		code = point_send(p,
-				  json_pack("{s:s, s:I, s:o}", "type", "point", "id", (json_int_t)p->point->id, "blobs",
-					    blobs_to_json(p->flows)),
+				  json_pack("{s:s, s:I, s:I, s:o}", "type", "point", "id", (json_int_t)p->point->id,
+					    "verify", (json_int_t)p->verify_seed, "blobs", blobs_to_json(p->flows)),
 				  error);
 	wait.message = "addresses";
 	wait.what = "waiting for the peer's addresses";
@@ -367,7 +369,7 @@ static int point_finish(struct fm_point_run *p, struct fm_error *error)
 	json_t *closed = NULL;
 	int code = read_counters(p, true, error);
 
-	for (uint32_t i = 0; i < p->flows->count && code == 0; i++) {
+	for (uint32_t i = 0; i < p->flows->count && code == 0 && !p->verify_seed; i++) {
 		fm_counters_delta(&p->flows->list[i]->before, &p->flows->list[i]->after, &p->out->counters[i]);
 		p->out->effective_a[i] = p->flows->list[i]->effective;
 	}
@@ -378,7 +380,7 @@ static int point_finish(struct fm_point_run *p, struct fm_error *error)
 	fm_flows_each(p->flows, fm_flow_disconnect);
 	wait.message = "closed";
 	code = fm_flows_wait(p->flows, &wait, &closed, error);
-	if (code == 0)
+	if (code == 0 && !p->verify_seed)
 		point_peer_values(p, closed);
 	if (code == 0)
 		code = point_send(p, json_pack("{s:s}", "type", "quiet"), error);
@@ -386,12 +388,37 @@ static int point_finish(struct fm_point_run *p, struct fm_error *error)
 	return code;
 }
 
+/*
+ * Reads over what the peer still sent before it heard of the end. Where the data path told only that the peer had gone,
+ * its "failed" says why, and that becomes the cause. False: no "closed" came, and lost says why unless time was up.
+ */
+static bool point_await_closed(struct fm_session *session, uint64_t deadline_ns, struct fm_error *cause,
+			       struct fm_error *lost)
+{
+	for (;;) {
+		json_t *got = NULL;
+		int event = fm_session_wait(session, deadline_ns, &got, lost);
+		bool closed;
+
+		if (event < 0 || event == FM_EVENT_DEADLINE)
+			return false;
+		if (event != FM_EVENT_MESSAGE)
+			continue;
+		closed = fm_message_is(got, "closed");
+		if (fm_message_is(got, "failed") && cause->reason == FM_REASON_PEER_LOST)
+			fm_message_explain(got, session->peer, cause);
+		json_decref(got);
+		if (closed)
+			return true;
+	}
+}
+
 /* Gives the point up on both ends, so that the next can start. The first cause stays, unless it was the peer's death.
  */
 static void point_abort(struct fm_point_run *p, struct fm_error *error)
 {
 	struct fm_session *session = &p->run->session;
-	json_t *message = fm_message_failed(error), *closed = NULL;
+	json_t *message = fm_message_failed(error);
 	struct fm_error lost = {0};
 	uint64_t deadline_ns = within_s((double)FM_TEARDOWN_NS / 1e9);
 
@@ -402,24 +429,8 @@ static void point_abort(struct fm_point_run *p, struct fm_error *error)
 		json_decref(message);
 		return;
 	}
-	if (fm_session_send(session, message, &lost) == 0) {
-		/* What the peer still sent before it heard of it is read over. */
-		while (!closed) {
-			json_t *got = NULL;
-			int event = fm_session_wait(session, deadline_ns, &got, &lost);
-
-			if (event == FM_EVENT_MESSAGE && fm_message_is(got, "closed"))
-				closed = got;
-			else if (event == FM_EVENT_MESSAGE)
-				json_decref(got);
-			else if (event < 0 || event == FM_EVENT_DEADLINE)
-				break;
-		}
-	}
-	if (closed) {
-		json_decref(closed);
+	if (fm_session_send(session, message, &lost) == 0 && point_await_closed(session, deadline_ns, error, &lost))
 		return;
-	}
 	p->flows->session_lost = true;
 	if (lost.code == -EINTR)
 		return;
@@ -429,36 +440,97 @@ static void point_abort(struct fm_point_run *p, struct fm_error *error)
 			     session->peer);
 }
 
-int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm_measurement *measurement)
+/* What a pass does once connected. */
+static int point_verify(struct fm_point_run *p, struct fm_error *error)
 {
-	const struct fm_flows_setup setup = {&run->session,	point, &run->place_a, &run->clock,
-					     run->plan.options, false};
-	struct fm_point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
-	struct fm_error *error = &measurement->error;
+	for (uint32_t i = 0; i < p->flows->count; i++)
+		p->operations[i] =
+			fm_verify_operations(p->point->size_bytes, p->flows->list[i]->work.slots) * p->point->streams;
+	fm_progress_show(&p->run->progress, "%s %s, %llu bytes: verifying", p->point->transport, p->test->name,
+			 (unsigned long long)p->point->size_bytes);
+	return point_repeat(p, true, error);
+}
+
+static int point_time(struct fm_point_run *p, struct fm_error *error)
+{
+	int code = point_warm_up(p, error);
+
+	return code ? code : point_measure(p, error);
+}
+
+/* Endpoints of its own, from opening to leave. */
+static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p, struct fm_error *error),
+		      struct fm_error *error)
+{
+	struct fm_run *run = p->run;
+	const struct fm_flows_setup setup = {.session = &run->session,
+					     .point = p->point,
+					     .place = &run->place_a,
+					     .clock = &run->clock,
+					     .options = run->plan.options,
+					     .verify_seed = p->verify_seed};
 	int code;
 
-	*measurement = (struct fm_measurement){.point = point, .rails = run->place_a.count, .stop_reason = ""};
+	p->flows = fm_flows_new(&setup, error);
+	if (!p->flows)
+		return error->code;
+	code = point_connect(p, error);
+	if (code == 0)
+		code = work(p, error);
+	if (code == 0)
+		code = point_finish(p, error);
+	if (code)
+		point_abort(p, error);
+	p->out->session_lost = p->flows->session_lost;
+	p->out->left_behind = !fm_flows_free(p->flows) || p->out->left_behind;
+	return error->code;
+}
+
+/* What the column verified says of a point whose figures stand. An error is one of the path, or of its payload. */
+static const char *point_compare(struct fm_point_run *p, struct fm_error *error)
+{
+	struct fm_error cause;
+
+	if (!p->out->capability.verify)
+		return "unsupported";
+	if (getrandom(&p->verify_seed, sizeof(p->verify_seed), 0) != sizeof(p->verify_seed))
+		p->verify_seed = fm_now_ns();
+	/* An integer that any reader of JSON takes, and never 0. */
+	p->verify_seed = p->verify_seed >> 11 | 1;
+	if (point_pass(p, point_verify, error) == 0)
+		return "yes";
+	if (error->reason == FM_REASON_UNSUPPORTED) {
+		*error = (struct fm_error){0};
+		return "unsupported";
+	}
+	if (error->reason == FM_REASON_VERIFY) {
+		cause = *error;
+		fm_error_set(error, cause.code, cause.reason,
+			     "%s; do not trust this path: other devices (--rails) and another --memory tell which part "
+			     "of it is at fault",
+			     cause.text);
+		return "failed";
+	}
+	fm_error_prefix(error, "while verifying: ");
+	return "no";
+}
+
+int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm_measurement *measurement)
+{
+	struct fm_point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
+	struct fm_error *error = &measurement->error;
+
+	*measurement = (struct fm_measurement){
+		.point = point, .rails = run->place_a.count, .stop_reason = "", .verified = "no"};
 	for (uint32_t i = 0; i <= FM_TOTAL; i++)
 		fm_samples_init(&measurement->tallies[i].samples, FM_SAMPLES_BOUND);
 	fm_time_utc(measurement->time_utc, sizeof(measurement->time_utc));
 	if (fm_point_query(point, &run->plan, &run->place_a, &measurement->capability, error))
 		return error->code;
-	p.flows = fm_flows_new(&setup, error);
-	if (!p.flows)
-		return error->code;
-	code = point_connect(&p, error);
-	if (code == 0)
-		code = point_warm_up(&p, error);
-	if (code == 0)
-		code = point_measure(&p, error);
-	if (code == 0)
-		code = point_finish(&p, error);
-	if (code) {
+	if (point_pass(&p, point_time, error))
 		measurement->stop_reason = run->session.signal ? "interrupted" : "failed";
-		point_abort(&p, error);
-	}
-	measurement->session_lost = p.flows->session_lost;
-	measurement->left_behind = !fm_flows_free(p.flows);
+	else if (run->config->what.verify)
+		measurement->verified = point_compare(&p, error);
 	json_decref(p.peer);
 	free(p.blocks);
 	return error->code;

@@ -244,6 +244,7 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 	const struct fm_error *error = &measurement->error;
 
 	verdict->stop_reason = measurement->stop_reason;
+	verdict->verified = measurement->verified;
 	verdict->status = error->code ? "failed" : "ok";
 	verdict->reason_code = fm_reason_name(error->code ? error->reason : FM_REASON_NONE);
 	if (error->code)

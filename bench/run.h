@@ -29,6 +29,7 @@ struct fm_measurement {
 	double duration_s; /* of the repetitions alone */
 	double warmup_s;
 	bool steady;
+	const char *verified; /* the column: no, yes, failed, unsupported */
 	const char *stop_reason;
 	uint32_t rails;
 	struct fm_tally tallies[FM_RAILS_MAX + 1]; /* [FM_TOTAL]: where there are several rails */

@@ -4,6 +4,7 @@
 #include "bench/serve.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
@@ -252,11 +253,27 @@ static const struct fm_point *find_point(const struct fm_plan *plan, json_int_t 
 	return NULL;
 }
 
+/* In the server's log, too: whoever looks there should not have to ask the client. */
+static void say_failed(const struct client *client, const struct fm_point *point, const struct fm_error *cause)
+{
+	char line[sizeof(cause->text) + 128];
+
+	snprintf(line, sizeof(line), "%s %s, %" PRIu64 " bytes, failed: %s", point->transport,
+		 fm_tests[point->test].name, point->size_bytes, cause->text);
+	client->server->say(client->server->context, line);
+}
+
 static int serve_point(struct client *client, const json_t *message, struct fm_error *error)
 {
 	const struct fm_point *point = find_point(&client->plan, json_integer_value(json_object_get(message, "id")));
-	const struct fm_flows_setup setup = {client->session,	   point, &client->place, &client->server->clock,
-					     client->plan.options, true};
+	json_int_t seed = json_integer_value(json_object_get(message, "verify"));
+	const struct fm_flows_setup setup = {.session = client->session,
+					     .point = point,
+					     .place = &client->place,
+					     .clock = &client->server->clock,
+					     .options = client->plan.options,
+					     .passive = true,
+					     .verify_seed = (uint64_t)seed};
 	struct served_point p = {.client = client, .point = point};
 	struct fm_capability capability = {0};
 	struct fm_error cause = {0};
@@ -282,7 +299,12 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 	if (!fm_flows_free(p.flows))
 		client->server->say(client->server->context,
 				    "a measuring thread hangs in its driver and was left behind");
-	return code ? served_give_up(client, &cause, session_lost, error) : 0;
+	if (code == 0)
+		return 0;
+	/* A lost session ends in words of its own. */
+	if (!session_lost)
+		say_failed(client, point, &cause);
+	return served_give_up(client, &cause, session_lost, error);
 }
 
 /* ---- hello, offer, plan ---- */

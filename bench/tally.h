@@ -15,6 +15,7 @@ struct fm_point_run {
 	const struct fm_test *test;
 	struct fm_flows *flows;
 	struct fm_measurement *out;
+	uint64_t verify_seed;			   /* not 0: this pass compares messages and times none */
 	uint64_t operations[FM_RAILS_MAX];	   /* of the next repetition */
 	double elapsed_s[FM_RAILS_MAX];		   /* of the last */
 	double rates[FM_RAILS_MAX][FM_SLICES_MAX]; /* operations a second, of the warm-up's slices */

@@ -63,8 +63,8 @@ struct fm_lane {
 	int (*poll)(void *self);
 	/*
 	 * Cold, after each repetition that ended well, once both ends' loops have: reaps completions that nobody waited
-	 * for, gives back receives, and with verify looks at what no poll could: memory written behind a target's back.
-	 * May wait for its own completions, at most 100 ms. 0, -EBADMSG where payload is not what was sent, or -errno.
+	 * for and gives back receives; all that was sent then lies in the peer's buffers. May wait for its own
+	 * completions, at most 100 ms. 0 or -errno.
 	 */
 	int (*settle)(void *self);
 	/* Cold: after any of the others failed, the cause in words; returns error->code. */
@@ -96,7 +96,7 @@ struct fm_work {
 	bool passive;	       /* this end is the server: it waits for connections, its peer opens them */
 	bool bidirectional;    /* both ends drive; a lane also receives what its peer's drive sends */
 	bool events;	       /* block for completions instead of busy polling */
-	bool verify;	       /* each message carries sequence and seed; then slots >= depth */
+	bool verify;	       /* each message is another one and is looked at; then slots >= depth */
 	uint64_t size_bytes;   /* of one message */
 	uint64_t stride_bytes; /* from one message slot of a buffer to the next; >= size_bytes */
 	/*
@@ -132,6 +132,8 @@ struct fm_capability {
 	const char *variant;	     /* column variant; "" the plain one; an effective value of that name wins */
 	uint64_t size_min, size_max; /* bytes */
 	uint32_t depth_max;
+	bool bidirectional; /* takes fm_work.bidirectional; bandwidth tests only */
+	bool verify;	    /* takes fm_work.verify: what arrives is what was sent, all of it */
 };
 
 struct fm_capabilities {

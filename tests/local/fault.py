@@ -34,6 +34,21 @@ class Fault(Folder):
         found, _ = self.break_it("delay@0=2", within=20, status=0)
         self.assertGreaterEqual(real(found[0]["lat_min_us"]), 1000)
 
+    def test_corruption_is_found_where_payload_is_verified(self):
+        found, _ = self.break_it("corrupt@5", within=20, status=0)
+        self.assertEqual(found[0]["verified"], "no")
+        server = self.serve("--once", "--port", "0")
+        process = self.run_program("pair", "127.0.0.1", "--port", server.port, "--transport", "fault:tcp,corrupt@5", "--test",
+                                   "send_lat,send_bw", "--size", "8K", "--verify", "--csv", "-", "--out", "none", *SHORT,
+                                   status=3)
+        for row in rows(process.out):
+            self.assertEqual([row[c] for c in ("status", "reason_code", "verified")], ["failed", "verify", "failed"])
+            self.assertIn("message 5 of stream 0 did not arrive as it was sent: byte 0 of 8192", row["reason"])
+            # What was measured before stays.
+            self.assertGreater(real(row["lat_p50_us"] or row["bw_gbps"]), 0)
+        self.assertIn("did not arrive as it was sent", process.err)
+        self.assertIn("did not arrive as it was sent", server.communicate(timeout=20)[1])
+
     def test_set_up(self):
         found, err = self.break_it("open", within=5)
         self.assertEqual(found[0]["reason_code"], "connect")

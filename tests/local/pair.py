@@ -37,6 +37,14 @@ class Pair(Folder):
             rate = real(row["bw_gbps"]) * 1e9 / 8 / int(row["size_bytes"])
             self.assertAlmostEqual(real(row["msg_rate_per_s"]) / rate, 1, delta=0.001)
 
+    def test_verify(self):
+        for extra in ([], ["--streams", "4", "--threads", "2", "--events"]):
+            found = self.measure("--transport", "tcp", "--test", "all", "--size", "1,13,4K", "--verify", *extra)
+            self.assertEqual([(r["status"], r["verified"]) for r in found], [("ok", "yes")] * 9)
+        # Nothing moves over null, so there is nothing to compare, and that is no failure.
+        found = self.measure("--transport", "null", "--test", "write_bw", "--size", "8", "--verify")
+        self.assertEqual([(r["status"], r["verified"]) for r in found], [("ok", "unsupported")])
+
     def test_null_times_the_harness(self):
         found = self.measure("--transport", "null", "--test", "send_lat,send_bw", "--size", "8")
         self.assertEqual([r["status"] for r in found], ["ok", "ok"])

@@ -220,6 +220,8 @@ static void *side_thread(void *argument)
 {
 	struct pair_thread *thread = argument;
 	struct pair_side *side = thread->side;
+	const struct fm_verify verify = {&side->work, side->buffers, side->pair->request.verify_seed, thread->first,
+					 thread->count};
 	const struct fm_loop_context context = {
 		.clock = &side->pair->clock, .stop = &side->stop, .yield = !side->pair->request.pinned};
 
@@ -230,7 +232,10 @@ static void *side_thread(void *argument)
 		CPU_SET((size_t)side->cpu, &cpus);
 		pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
 	}
-	thread->code = fm_loop_run(side->work.role, side->loops + thread->first, thread->count, &context);
+	if (side->pair->request.verify_seed)
+		thread->code = fm_verify_run(&verify, side->loops + thread->first, &context, &thread->error);
+	else
+		thread->code = fm_loop_run(side->work.role, side->loops + thread->first, thread->count, &context);
 	return NULL;
 }
 

@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "bench/loop.h"
+#include "bench/verify.h"
 
 enum { PAIR_STREAMS_MAX = 16, PAIR_STAMPS_MAX = 1 << 16 };
 
@@ -20,7 +20,8 @@ struct pair_request {
 	uint64_t size, stride; /* stride 0: size */
 	uint32_t slots, depth, streams, threads;
 	bool events, verify, bidirectional;
-	bool pinned; /* side 0 on CPU 0, side 1 on CPU 1 */
+	uint64_t verify_seed; /* not 0: with verify, compare instead of timing */
+	bool pinned;	      /* side 0 on CPU 0, side 1 on CPU 1 */
 };
 
 /* The door: data sockets, by cookie. */
@@ -39,6 +40,7 @@ struct pair_thread {
 	pthread_t id;
 	uint32_t first, count; /* of the side's loops */
 	int code;
+	struct fm_error error; /* of verifying */
 };
 
 struct pair_side {

@@ -75,7 +75,14 @@ static int null_query(const struct fm_place *place, const void *options, struct 
 	for (int i = 0; i < FM_TEST_COUNT; i++) {
 		enum fm_completion completion = fm_tests[i].peer == FM_ECHO ? FM_REPLIED : FM_DELIVERED;
 
-		capabilities->tests[i] = (struct fm_capability){true, false, completion, "", 1, INT64_MAX, INT32_MAX};
+		capabilities->tests[i] = (struct fm_capability){
+			.supported = true,
+			.completion = completion,
+			.variant = "",
+			.size_min = 1,
+			.size_max = INT64_MAX,
+			.depth_max = INT32_MAX,
+		};
 	}
 	return 0;
 }

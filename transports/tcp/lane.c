@@ -213,6 +213,9 @@ static int stream_bw_poll(void *self)
 
 	if (code)
 		return code;
+	/* Polled on when it is through: a lane of its thread is not. */
+	if (lane->done == lane->armed)
+		return 0;
 	taken = lane->posted - (lane->unsent > 0);
 	if (taken == lane->armed)
 		taken--;

@@ -38,7 +38,15 @@ struct fm_endpoint {
 static int tcp_query(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
 		     struct fm_error *error)
 {
-	const struct fm_capability delivered = {true, false, FM_DELIVERED, "", 1, MESSAGE_MAX, DEPTH_MAX};
+	const struct fm_capability delivered = {
+		.supported = true,
+		.completion = FM_DELIVERED,
+		.variant = "",
+		.size_min = 1,
+		.size_max = MESSAGE_MAX,
+		.depth_max = DEPTH_MAX,
+		.verify = true,
+	};
 	struct fm_tcp_address address;
 
 	(void)options;
