@@ -72,6 +72,7 @@ static void set_repetition(struct fm_flow *flow, uint64_t operations)
 	flow->operations = operations;
 	flow->batch = !each && share > RATE_STAMPS ? share / RATE_STAMPS : 1;
 	atomic_store(&flow->armed, 0);
+	atomic_store(&flow->through, 0);
 }
 
 void fm_flow_arm(struct fm_flow *flow, uint64_t operations)
@@ -117,6 +118,11 @@ bool fm_flow_busy(const struct fm_flow *flow)
 bool fm_flow_armed(const struct fm_flow *flow)
 {
 	return atomic_load(&flow->armed) == flow->work.threads || !fm_flow_busy(flow);
+}
+
+bool fm_flow_through(const struct fm_flow *flow)
+{
+	return atomic_load(&flow->through) == flow->work.threads || !fm_flow_busy(flow);
 }
 
 int fm_flow_result(struct fm_flow *flow)
@@ -249,8 +255,9 @@ static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, st
 		return error->code;
 	flow->work = (struct fm_work){
 		.test = point->test,
-		.role = setup->passive ? fm_tests[point->test].peer : FM_DRIVE,
+		.role = setup->passive && !point->bidirectional ? fm_tests[point->test].peer : FM_DRIVE,
 		.passive = setup->passive,
+		.bidirectional = point->bidirectional,
 		.size_bytes = point->size_bytes,
 		.stride_bytes = point->stride_bytes,
 		.slots = point->slots,

@@ -50,6 +50,7 @@ struct fm_flow {
 	uint64_t give_up_ns;			    /* when connect or disconnect has called again for long enough */
 	atomic_int *stop;			    /* enum fm_stop, shared by the flows of a point */
 	atomic_uint armed;			    /* threads whose lanes are armed in this repetition */
+	atomic_uint through;			    /* bidirectional: threads whose drives are through */
 	void (*job)(struct fm_flow_thread *thread); /* what all threads do now */
 	atomic_uint gathered, running;		    /* threads that have begun it; that have not ended it */
 	struct fm_counters before, after;
@@ -93,12 +94,15 @@ void fm_flow_disconnect(struct fm_flow *flow);		       /* takes leave of the pee
 bool fm_flow_busy(const struct fm_flow *flow);
 /* True once every thread of a serve step has armed its lanes (or failed). */
 bool fm_flow_armed(const struct fm_flow *flow);
+/* True once every thread's drives are through: of a bidirectional run, which then goes on until FM_FINISH, or failed.
+ */
+bool fm_flow_through(const struct fm_flow *flow);
 /* Result of the last step: 0 or a negative errno with the sentence in flow->error. -ECANCELED: stopped by FM_ABORT. */
 int fm_flow_result(struct fm_flow *flow);
 
 /* Operations done so far in the repetition under way, as of the last stamps: whether anything moves at all. */
 uint64_t fm_flow_progress(const struct fm_flow *flow);
-/* What the lanes saw in the repetition that just ended. */
+/* What the lanes saw in the repetition that just ended; of a bidirectional one, once the drives are through. */
 void fm_flow_repetition(const struct fm_flow *flow, struct fm_repetition *repetition);
 
 /*

@@ -190,12 +190,18 @@ void fm_step_run(struct fm_flow_thread *thread)
 		.clock = flow->clock,
 		.stop = flow->stop,
 		.yield = flow->place->rails[flow->work.rail].shared_cpus,
+		.bidirectional = flow->work.bidirectional,
 	};
 
 	if (flow->seed)
 		thread->code = fm_verify_run(&verify, loops, &context, &thread->error);
 	else
 		thread->code = fm_loop_run(flow->work.role, loops, thread->count, &context);
+	if (flow->work.bidirectional && thread->code == 0) {
+		atomic_fetch_add(&flow->through, 1);
+		fm_worker_wake(thread->worker);
+		thread->code = fm_loop_linger(loops, thread->count, &context);
+	}
 	for (uint32_t i = 0; i < thread->count; i++)
 		if (thread->code && loops[i].failed)
 			loops[i].lane->explain(loops[i].lane->self, &thread->error);

@@ -129,6 +129,14 @@ bool fm_flows_armed(const struct fm_flows *flows)
 	return true;
 }
 
+bool fm_flows_through(const struct fm_flows *flows)
+{
+	for (uint32_t i = 0; i < flows->count; i++)
+		if (!fm_flow_through(flows->list[i]))
+			return false;
+	return true;
+}
+
 int fm_flows_result(struct fm_flows *flows, struct fm_error *error)
 {
 	int canceled = 0;
@@ -151,42 +159,78 @@ int fm_flows_result(struct fm_flows *flows, struct fm_error *error)
 	return canceled;
 }
 
-double fm_flows_worst(const struct fm_flows *flows, uint32_t first, uint32_t count)
-{
-	struct fm_window_trace *traces = NULL;
-	uint64_t *at_ns = NULL;
-	size_t lanes = 0, stamps = 0;
-	double worst = NAN;
+/* The stamps of several flows' lanes, in ns. */
+struct traces {
+	struct fm_window_trace *list;
+	size_t count;
+	uint64_t *at_ns;
+};
 
+static void traces_free(struct traces *traces)
+{
+	free(traces->list);
+	free(traces->at_ns);
+}
+
+/* False on lack of memory, and where there are none. */
+static bool traces_of(const struct fm_flows *flows, uint32_t first, uint32_t count, struct traces *traces)
+{
+	size_t lanes = 0, stamps = 0;
+
+	*traces = (struct traces){0};
 	for (uint32_t i = first; i < first + count; i++)
 		for (uint32_t j = 0; j < flows->list[i]->work.streams; j++, lanes++)
 			stamps += flows->list[i]->loops[j].trace.count;
-	if (lanes == 0)
-		return NAN;
-	traces = calloc(lanes, sizeof(*traces));
-	at_ns = malloc(stamps * sizeof(*at_ns));
-	lanes = stamps = 0;
-	for (uint32_t i = first; i < first + count && traces && at_ns; i++)
+	if (lanes == 0 || stamps == 0)
+		return false;
+	traces->list = calloc(lanes, sizeof(*traces->list));
+	traces->at_ns = malloc(stamps * sizeof(*traces->at_ns));
+	if (!traces->list || !traces->at_ns) {
+		traces_free(traces);
+		return false;
+	}
+	stamps = 0;
+	for (uint32_t i = first; i < first + count; i++)
 		for (uint32_t j = 0; j < flows->list[i]->work.streams; j++) {
 			const struct fm_trace *trace = &flows->list[i]->loops[j].trace;
 
 			for (uint32_t k = 0; k < trace->count; k++)
-				at_ns[stamps + k] = fm_clock_ns(flows->list[i]->clock, trace->ticks[k]);
-			traces[lanes++] = (struct fm_window_trace){
-				.at_ns = at_ns + stamps, .done = trace->done, .count = trace->count};
+				traces->at_ns[stamps + k] = fm_clock_ns(flows->list[i]->clock, trace->ticks[k]);
+			traces->list[traces->count++] = (struct fm_window_trace){
+				.at_ns = traces->at_ns + stamps, .done = trace->done, .count = trace->count};
 			stamps += trace->count;
 		}
+	return true;
+}
+
+double fm_flows_done(const struct fm_flows *flows, uint32_t first, uint32_t count, uint64_t from_ns, uint64_t to_ns)
+{
+	struct traces traces;
+	double done;
+
+	if (!traces_of(flows, first, count, &traces))
+		return NAN;
+	done = fm_windows_done(traces.list, traces.count, from_ns, to_ns);
+	traces_free(&traces);
+	return done;
+}
+
+double fm_flows_worst(const struct fm_flows *flows, uint32_t first, uint32_t count)
+{
+	struct traces traces;
+	double worst;
+
+	if (!traces_of(flows, first, count, &traces))
+		return NAN;
 	/* A sink starts before its drive does: the wait for the first arrivals is no stall of the path. */
-	for (size_t i = 0; i < lanes; i++)
-		if (flows->list[first]->work.role != FM_DRIVE && traces[i].count > 1) {
-			traces[i].at_ns++;
-			traces[i].done++;
-			traces[i].count--;
+	for (size_t i = 0; i < traces.count; i++)
+		if (flows->list[first]->work.role != FM_DRIVE && traces.list[i].count > 1) {
+			traces.list[i].at_ns++;
+			traces.list[i].done++;
+			traces.list[i].count--;
 		}
-	if (lanes)
-		worst = fm_windows_worst_per_s(traces, lanes, WINDOW_NS);
-	free(traces);
-	free(at_ns);
+	worst = fm_windows_worst_per_s(traces.list, traces.count, WINDOW_NS);
+	traces_free(&traces);
 	return worst;
 }
 
@@ -213,7 +257,8 @@ static int flows_watch(const struct fm_flows *flows, const struct fm_wait *wait,
 	if (now >= wait->deadline_ns)
 		return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT, "%s took too long and was given up",
 				    wait->what);
-	if (!wait->stall_ns)
+	/* What our drives have behind them, the peer's may not: it watches them itself. */
+	if (!wait->stall_ns || fm_flows_through(flows))
 		return 0;
 	progress = flows_progress(flows);
 	if (progress != watch->progress) {
@@ -258,7 +303,7 @@ static int flows_message(struct fm_flows *flows, const struct fm_wait *wait, jso
 static bool flows_met(const struct fm_flows *flows, const struct fm_wait *wait, json_t *const *message)
 {
 	return (!wait->message || *message) && (!wait->idle || !fm_flows_busy(flows)) &&
-	       (!wait->armed || fm_flows_armed(flows));
+	       (!wait->armed || fm_flows_armed(flows)) && (!wait->through || fm_flows_through(flows));
 }
 
 int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **message, struct fm_error *error)

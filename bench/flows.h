@@ -38,6 +38,7 @@ bool fm_flows_free(struct fm_flows *flows);
 void fm_flows_each(struct fm_flows *flows, void (*step)(struct fm_flow *flow));
 bool fm_flows_busy(const struct fm_flows *flows);
 bool fm_flows_armed(const struct fm_flows *flows);
+bool fm_flows_through(const struct fm_flows *flows);
 /* 0, or the first failure, prefixed with its device where there are several rails. */
 int fm_flows_result(struct fm_flows *flows, struct fm_error *error);
 
@@ -45,6 +46,7 @@ struct fm_wait {
 	const char *message; /* type of the message that must come; NULL none */
 	bool idle;	     /* all workers must be idle */
 	bool armed;	     /* all threads must have armed their lanes */
+	bool through;	     /* all drives must be through, though their lanes are polled on */
 	uint64_t deadline_ns;
 	uint64_t stall_ns; /* give up when no stamp was made for so long; 0 never */
 	const char *what;  /* for the sentence when it does not come: "connecting" */
@@ -56,6 +58,12 @@ struct fm_wait {
  * session is lost or a signal came (then session_lost, or session->signal, is set).
  */
 int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **message, struct fm_error *error);
+
+/*
+ * Operations that flows [first, first + count) did between two times on the measuring clock. NaN where the times make
+ * no window or a lane did nothing.
+ */
+double fm_flows_done(const struct fm_flows *flows, uint32_t first, uint32_t count, uint64_t from_ns, uint64_t to_ns);
 
 /* Slowest 100 ms of all flows together over the last repetition, operations a second; NaN where it was shorter. */
 double fm_flows_worst(const struct fm_flows *flows, uint32_t first, uint32_t count);

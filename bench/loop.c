@@ -189,6 +189,23 @@ static inline __attribute__((always_inline)) int loop_serve(struct fm_loop *loop
 	}
 }
 
+int fm_loop_linger(struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context)
+{
+	for (;;) {
+		bool idle = true;
+
+		for (uint32_t i = 0; i < count; i++) {
+			int code = target_turn(&loops[i], context);
+
+			if (__builtin_expect(code < 0, 0))
+				return code;
+			idle = idle && code;
+		}
+		if (idle)
+			return loop_stopped(context, FM_ABORT) ? -ECANCELED : 0;
+	}
+}
+
 int fm_loop_run(enum fm_role role, struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context)
 {
 	for (uint32_t i = 0; i < count; i++) {

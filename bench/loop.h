@@ -56,8 +56,14 @@ struct fm_loop_context {
  * Run count loops of one role in this thread, in turn, until all are through. 0; -ECANCELED when FM_ABORT was raised;
  * else the errno of the first lane that failed, whose loop has it in failed. A sink that FM_FINISH ends with fewer
  * arrivals than operations gives 0: whether that is a loss or a failure is the caller's to say. Bidirectional: both
- * ends run FM_DRIVE, and each then runs FM_TARGET over the same lanes until FM_FINISH, for its peer may not be through.
+ * ends run FM_DRIVE, and then fm_loop_linger.
  */
 int fm_loop_run(enum fm_role role, struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context);
+
+/*
+ * Polls lanes whose drives are through until FM_FINISH, for the peer's may not be. Leaves counts and stamps alone. As
+ * fm_loop_run returns.
+ */
+int fm_loop_linger(struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context);
 
 #endif

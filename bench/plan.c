@@ -14,10 +14,11 @@
 #include "topology/cgroup.h"
 #include "transports/registry.h"
 
-#define DEPTH_DEFAULT 128
-#define STRIDE_ALIGN  64	     /* a cache line: no two messages share one */
-#define RING_BYTES    (64ull << 20)  /* of one stream's buffer: outstanding messages do not share slots below it */
-#define RINGS_BYTES   (512ull << 20) /* of all buffers of a flow */
+#define DEPTH_DEFAULT	 128
+#define STRIDE_ALIGN	 64		/* a cache line: no two messages share one */
+#define RING_BYTES	 (64ull << 20)	/* of one stream's buffer: outstanding messages do not share slots below it */
+#define SLOWEST_LINK_BPS 1e8		/* bits a second */
+#define RINGS_BYTES	 (512ull << 20) /* of all buffers of a flow */
 
 void fm_plan_free(struct fm_plan *plan)
 {
@@ -183,6 +184,8 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 					 .events = what->events};
 		int code;
 
+		/* A ping-pong goes both ways by itself. */
+		point.bidirectional = what->bidirectional && fm_tests[i].metric == FM_BANDWIDTH;
 		if (!what->full && (what->tests.count ? !what->tests.chosen[i]
 						      : i != (int)transport->default_latency &&
 								i != (int)transport->default_bandwidth))
@@ -344,30 +347,41 @@ void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const st
 	} else if (point->depth > test.depth_max) {
 		fm_format_count(test.depth_max, limit, sizeof(limit));
 		point_refuse(point, FM_REASON_UNSUPPORTED, "%s takes a depth of up to %s", point->transport, limit);
+	} else if (point->bidirectional && (!test.bidirectional || test.may_lose)) {
+		point_refuse(point, FM_REASON_UNSUPPORTED, "%s measures %s in one direction at a time",
+			     point->transport, fm_tests[point->test].name);
 	} else {
 		check_memory(point, side_b ? point->memory_b : point->memory_a,
 			     place->count * (plan->shares ? plan->shares : 1));
 	}
 }
 
+uint64_t fm_point_stall_ns(const struct fm_point *point)
+{
+	const double message_s = (double)point->size_bytes * point->streams * 8 / SLOWEST_LINK_BPS;
+
+	return (uint64_t)((1 + message_s) * 1e9);
+}
+
 /* ---- the wire ---- */
 
 static json_t *point_to_json(const struct fm_point *point)
 {
-	return json_pack("[I, s, s, I, I, i, i, i, i, b, s, s]", (json_int_t)point->id, point->transport,
+	return json_pack("[I, s, s, I, I, i, i, i, i, b, b, s, s]", (json_int_t)point->id, point->transport,
 			 fm_tests[point->test].name, (json_int_t)point->size_bytes, (json_int_t)point->stride_bytes,
 			 (int)point->slots, (int)point->depth, (int)point->streams, (int)point->threads, point->events,
-			 point->memory_a, point->memory_b);
+			 point->bidirectional, point->memory_a, point->memory_b);
 }
 
 static int point_from_json(const json_t *json, struct fm_point *point, struct fm_error *error)
 {
 	const char *transport, *test, *memory_a, *memory_b;
 	json_int_t id, size, stride;
-	int slots, depth, streams, threads, events;
+	int slots, depth, streams, threads, events, bidirectional;
 
-	if (json_unpack((json_t *)json, "[I, s, s, I, I, i, i, i, i, b, s, s]", &id, &transport, &test, &size, &stride,
-			&slots, &depth, &streams, &threads, &events, &memory_a, &memory_b) != 0)
+	if (json_unpack((json_t *)json, "[I, s, s, I, I, i, i, i, i, b, b, s, s]", &id, &transport, &test, &size,
+			&stride, &slots, &depth, &streams, &threads, &events, &bidirectional, &memory_a,
+			&memory_b) != 0)
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "a point of the plan is malformed");
 	*point = (struct fm_point){.id = (uint64_t)id,
 				   .test = fm_test_find(test),
@@ -377,13 +391,15 @@ static int point_from_json(const json_t *json, struct fm_point *point, struct fm
 				   .depth = (uint32_t)depth,
 				   .streams = (uint32_t)streams,
 				   .threads = (uint32_t)threads,
-				   .events = events != 0};
+				   .events = events != 0,
+				   .bidirectional = bidirectional != 0};
 	if (point->test == FM_TEST_COUNT)
 		return fm_error_set(error, -EPROTO, FM_REASON_VERSION,
 				    "the plan has a test '%.30s', which is unknown here", test);
 	if (id < 1 || size < 1 || size > (1ll << 40) || stride < size || stride > (1ll << 41) || slots < 1 ||
 	    slots > 65536 || depth < 1 || depth > 65536 || streams < 1 || streams > 1024 || threads < 1 ||
-	    threads > FM_THREADS_MAX || streams % threads)
+	    threads > FM_THREADS_MAX || streams % threads ||
+	    (point->bidirectional && fm_tests[point->test].metric != FM_BANDWIDTH))
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "point %lld of the plan is out of bounds",
 				    (long long)id);
 	snprintf(point->transport, sizeof(point->transport), "%s", transport);

@@ -24,6 +24,7 @@ struct fm_point {
 	uint32_t slots, depth, streams, threads;
 	char memory_a[32], memory_b[32];
 	bool events;		/* both ends wait for events */
+	bool bidirectional;	/* both ends drive; bandwidth tests alone */
 	bool named;		/* asked for by name: being unable counts as failed, not as skipped */
 	enum fm_reason refused; /* FM_REASON_NONE: to be measured */
 	char why[256];
@@ -53,6 +54,9 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 json_t *fm_plan_message(const struct fm_plan *plan, uint32_t first);
 /* Takes one such message in; *more: another follows. -EPROTO on anything odd. */
 int fm_plan_receive(struct fm_plan *plan, const json_t *message, bool *more, struct fm_error *error);
+
+/* A first message may take as long as this on a slow link: nothing that stands still for less has stalled. */
+uint64_t fm_point_stall_ns(const struct fm_point *point);
 
 /* Whether this node can do the point; fills refused and why. */
 void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place, bool side_b);

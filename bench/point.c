@@ -6,21 +6,20 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "bench/bidirectional.h"
 #include "bench/node.h"
-#include "bench/tally.h"
 #include "bench/verify.h"
 #include "bench/wire.h"
 #include "results/stats.h"
 
-#define REPETITION_S	 0.3
-#define WARMUP_S	 0.3	   /* most that a warm-up takes, calibration included */
-#define SLICE_S		 0.05	   /* of the warm-up, between two looks at whether it is steady */
-#define RESIZES_MAX	 3	   /* first repetitions, until one takes the time that was meant */
-#define CALIBRATED_S	 0.005	   /* a slice that took so long tells the speed */
-#define EPSILON		 0.01	   /* of the stop rule */
-#define BLOCKS		 30	   /* a warm-up slice, for the steady-state test */
-#define LATENCY_OPS_MAX	 1000000.0 /* a calibrated repetition, all streams: 16 MB of stamps */
-#define SLOWEST_LINK_BPS 1e8	   /* a first message may take as long as this rate needs, and is no stall */
+#define REPETITION_S	0.3
+#define WARMUP_S	0.3	  /* most that a warm-up takes, calibration included */
+#define SLICE_S		0.05	  /* of the warm-up, between two looks at whether it is steady */
+#define RESIZES_MAX	3	  /* first repetitions, until one takes the time that was meant */
+#define CALIBRATED_S	0.005	  /* a slice that took so long tells the speed */
+#define EPSILON		0.01	  /* of the stop rule */
+#define BLOCKS		30	  /* a warm-up slice, for the steady-state test */
+#define LATENCY_OPS_MAX 1000000.0 /* a calibrated repetition, all streams: 16 MB of stamps */
 
 static uint64_t within_s(double seconds)
 {
@@ -81,7 +80,10 @@ static int point_connect(struct fm_point_run *p, struct fm_error *error)
 	if (code)
 		return code;
 	fm_flows_each(p->flows, fm_flow_connect);
-	wait = (struct fm_wait){"connected", true, false, fm_now_ns() + FM_PHASE_NS, 0, "connecting the data path"};
+	wait = (struct fm_wait){.message = "connected",
+				.idle = true,
+				.deadline_ns = fm_now_ns() + FM_PHASE_NS,
+				.what = "connecting the data path"};
 	code = fm_flows_wait(p->flows, &wait, &message, error);
 	json_decref(message);
 	return code;
@@ -96,14 +98,16 @@ static json_t *arm_message(const struct fm_point_run *p, bool first)
 	return json_pack("{s:s, s:o, s:b}", "type", "arm", "operations", operations, "first", first);
 }
 
-/*
- * One repetition of p->operations on each rail: both ends arm, the peer is polling before we start, and it stops when
- * it hears that we are through. first: the first that counts, so the peer reads its counters before.
- */
-static int point_repeat(struct fm_point_run *p, bool first, struct fm_error *error)
+/* Later than the heartbeat's verdict: a dead peer is not called a slow path. */
+static uint64_t point_stall_ns(const struct fm_point_run *p)
 {
-	const double message_s = (double)p->point->size_bytes * p->point->streams * 8 / SLOWEST_LINK_BPS;
-	struct fm_wait wait = {"armed", true, false, fm_now_ns() + FM_PHASE_NS, 0, "arming"};
+	return p->run->session.peer_timeout_ns + fm_point_stall_ns(p->point);
+}
+
+static int point_arm(struct fm_point_run *p, bool first, struct fm_error *error)
+{
+	const struct fm_wait wait = {
+		.message = "armed", .idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "arming"};
 	json_t *message = NULL;
 	int code;
 
@@ -113,28 +117,59 @@ static int point_repeat(struct fm_point_run *p, bool first, struct fm_error *err
 	if (code == 0)
 		code = fm_flows_wait(p->flows, &wait, &message, error);
 	json_decref(message);
-	if (code)
-		return code;
+	return code;
+}
+
+static int point_run(struct fm_point_run *p, json_t **done, struct fm_error *error)
+{
+	const struct fm_wait wait = {
+		.idle = true, .deadline_ns = UINT64_MAX, .stall_ns = point_stall_ns(p), .what = "measuring"};
+	int code;
+
 	fm_flows_each(p->flows, fm_flow_run);
-	wait = (struct fm_wait){.idle = true,
-				.deadline_ns = UINT64_MAX,
-				/* Later than the heartbeat's verdict: a dead peer is not called a slow path. */
-				.stall_ns = p->run->session.peer_timeout_ns + (uint64_t)((1 + message_s) * 1e9),
-				.what = "measuring"};
 	code = fm_flows_wait(p->flows, &wait, NULL, error);
 	if (code == 0)
-		code = point_send(p, json_pack("{s:s}", "type", "done"), error);
-	wait = (struct fm_wait){"done", false, false, fm_now_ns() + FM_PHASE_NS, 0, "waiting for the peer's count"};
+		*done = json_pack("{s:s}", "type", "done");
+	return code;
+}
+
+static int point_settle(struct fm_point_run *p, json_t *done, struct fm_error *error)
+{
+	struct fm_wait wait = {.message = "done",
+			       .idle = true,
+			       .deadline_ns = fm_now_ns() + FM_PHASE_NS,
+			       .what = "waiting for the peer's count"};
+	int code = point_send(p, done, error);
+
 	json_decref(p->peer);
 	p->peer = NULL;
+	/* Lanes that carry both directions were polled on until here. */
+	atomic_store(&p->flows->stop, FM_FINISH);
 	if (code == 0)
 		code = fm_flows_wait(p->flows, &wait, &p->peer, error);
 	if (code)
 		return code;
+	atomic_store(&p->flows->stop, FM_RUN);
 	fm_flows_each(p->flows, fm_flow_settle);
 	wait = (struct fm_wait){
 		.idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "settling a repetition"};
 	return fm_flows_wait(p->flows, &wait, NULL, error);
+}
+
+/*
+ * One repetition of p->operations on each rail: both ends arm, the peer is polling before we start, and it stops when
+ * it hears that we are through. first: the first that counts, so the peer reads its counters before.
+ */
+static int point_repeat(struct fm_point_run *p, bool first, struct fm_error *error)
+{
+	json_t *done = NULL;
+	int code = point_arm(p, first, error);
+
+	if (code)
+		return code;
+	code = p->point->bidirectional ? fm_bidirectional_run(p, point_stall_ns(p), &done, error)
+				       : point_run(p, &done, error);
+	return code ? code : point_settle(p, done, error);
 }
 
 /* ---- warm-up ---- */
@@ -198,6 +233,8 @@ static void read_elapsed(struct fm_point_run *p)
 		p->elapsed_s[i] = repetition.end_ns > repetition.start_ns
 					  ? (double)(repetition.end_ns - repetition.start_ns) / 1e9
 					  : 0;
+		if (p->point->bidirectional)
+			p->elapsed_s[i] = fmax(p->elapsed_s[i], p->both.elapsed_b_s[i]);
 	}
 }
 
@@ -248,7 +285,7 @@ static int point_warm_up(struct fm_point_run *p, struct fm_error *error)
 
 static const struct fm_tally *deciding(const struct fm_measurement *out)
 {
-	return &out->tallies[out->rails > 1 ? FM_TOTAL : 0];
+	return &out->tallies[out->point->bidirectional ? FM_BOTH : FM_A_TO_B][out->rails > 1 ? FM_TOTAL : 0];
 }
 
 static void point_progress(const struct fm_point_run *p)
@@ -334,7 +371,7 @@ static int point_measure(struct fm_point_run *p, struct fm_error *error)
 			return code;
 		fm_tally_raw(p, repetition);
 		point_progress(p);
-		stop = point_stop(p, p->out->duration_s / p->out->tallies[0].count);
+		stop = point_stop(p, p->out->duration_s / deciding(p->out)->count);
 	}
 	p->out->stop_reason = stop ? stop : "";
 	return code;
@@ -522,8 +559,9 @@ int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm
 
 	*measurement = (struct fm_measurement){
 		.point = point, .rails = run->place_a.count, .stop_reason = "", .verified = "no"};
-	for (uint32_t i = 0; i <= FM_TOTAL; i++)
-		fm_samples_init(&measurement->tallies[i].samples, FM_SAMPLES_BOUND);
+	for (int direction = 0; direction < FM_DIRECTIONS; direction++)
+		for (uint32_t i = 0; i <= FM_TOTAL; i++)
+			fm_samples_init(&measurement->tallies[direction][i].samples, FM_SAMPLES_BOUND);
 	fm_time_utc(measurement->time_utc, sizeof(measurement->time_utc));
 	if (fm_point_query(point, &run->plan, &run->place_a, &measurement->capability, error))
 		return error->code;

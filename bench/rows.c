@@ -14,8 +14,14 @@
 struct row_source {
 	const struct fm_run *run;
 	struct fm_measurement *measurement;
+	enum fm_direction direction;
 	uint32_t tally; /* the rail, or FM_TOTAL */
 };
+
+static struct fm_tally *tally_of(const struct row_source *source)
+{
+	return &source->measurement->tallies[source->direction][source->tally];
+}
 
 static double median_of(const double *values, uint32_t count, struct fm_interval *interval)
 {
@@ -50,7 +56,7 @@ static double least_of(const double *values, uint32_t count)
 
 static void row_latency(const struct row_source *source, struct fm_record_latency *latency)
 {
-	struct fm_tally *tally = &source->measurement->tallies[source->tally];
+	struct fm_tally *tally = tally_of(source);
 	struct fm_samples *samples = &tally->samples;
 	const double us = 1e3 * fm_tests[source->measurement->point->test].latency_divisor;
 	const struct {
@@ -81,7 +87,7 @@ static void row_latency(const struct row_source *source, struct fm_record_latenc
 
 static void row_rate(const struct row_source *source, struct fm_record_rate *rate)
 {
-	const struct fm_tally *tally = &source->measurement->tallies[source->tally];
+	const struct fm_tally *tally = tally_of(source);
 	struct fm_interval interval;
 
 	rate->bw_gbps = median_of(tally->value, tally->count, &interval);
@@ -128,8 +134,12 @@ static void row_effective(const struct row_source *source, uint32_t rail, struct
 		row_value(record, a->items[i].key, a->items[i].value, false, NULL);
 	for (uint32_t i = 0; i < b->count; i++)
 		row_value(record, b->items[i].key, b->items[i].value, true, effective_find(a, b->items[i].key));
-	if (!source->measurement->tallies[source->tally].count)
+	if (!tally_of(source)->count)
 		return;
+	if (source->measurement->point->bidirectional) {
+		snprintf(text, sizeof(text), "%.1f", source->measurement->offset_error_s * 1e6);
+		fm_record_append(record->effective, sizeof(record->effective), "clock_error_us", text);
+	}
 	snprintf(text, sizeof(text), "%.3f", source->measurement->warmup_s);
 	fm_record_append(record->effective, sizeof(record->effective), "warmup_s", text);
 	fm_record_append(record->effective, sizeof(record->effective), "steady",
@@ -210,9 +220,9 @@ static void row_begin(const struct fm_run *run, const struct fm_point *point, ui
 	record->key.point_id = point->id;
 	record->key.row_kind = rail == FM_TOTAL ? "total" : "flow";
 	record->key.rail = rail == FM_TOTAL ? FM_EMPTY : rail;
-	record->key.direction = "a_to_b";
+	record->key.direction = point->bidirectional ? "both" : "a_to_b";
 	record->key.initiator = "a";
-	record->key.load = "one_way";
+	record->key.load = point->bidirectional ? "bidirectional" : "one_way";
 	snprintf(record->key.labels, sizeof(record->key.labels), "%s", run->config->output.labels);
 	fm_node_job_id(record->key.job_id, sizeof(record->key.job_id));
 	snprintf(record->environment_id, sizeof(record->environment_id), "%s", run->environment_id);
@@ -255,6 +265,12 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 	else if (measurement->left_behind)
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "closing hung in the driver, and its thread was left behind");
+	else if (measurement->offset_error_s > CONFIDENT * measurement->window_s)
+		snprintf(verdict->reason, sizeof(verdict->reason),
+			 "the clocks of both ends are compared to +-%.3g ms only, in a common window of %.3g ms: give "
+			 "it "
+			 "a longer --duration",
+			 measurement->offset_error_s * 1e3, measurement->window_s * 1e3);
 	else if (!measurement->steady)
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "not steady when the warm-up ended: something disturbs this path or these CPUs");
@@ -286,11 +302,13 @@ static void row_confidence(struct fm_record *record)
 
 static void row_fill(const struct row_source *source, struct fm_record *record)
 {
+	static const char *const directions[] = {"a_to_b", "b_to_a", "both"};
 	const struct fm_measurement *measurement = source->measurement;
-	const struct fm_tally *tally = &measurement->tallies[source->tally];
+	const struct fm_tally *tally = tally_of(source);
 	uint32_t rails = source->tally == FM_TOTAL ? measurement->rails : 1;
 
 	row_begin(source->run, measurement->point, source->tally, record);
+	record->key.direction = directions[source->direction];
 	snprintf(record->key.time_utc, sizeof(record->key.time_utc), "%s", measurement->time_utc);
 	row_work(measurement->point, &measurement->capability, &record->work);
 	record->work.streams *= rails;
@@ -320,12 +338,15 @@ int fm_measurement_rows(struct fm_run *run, struct fm_measurement *measurement,
 			int (*row)(void *context, const struct fm_record *record), void *context)
 {
 	uint32_t rows = measurement->rails > 1 ? measurement->rails + 1 : 1;
-	int code = 0;
+	int directions = measurement->point->bidirectional ? FM_DIRECTIONS : 1, code = 0;
 
-	for (uint32_t i = 0; i < rows && code == 0; i++) {
-		row_fill(&(struct row_source){run, measurement, i < measurement->rails ? i : FM_TOTAL}, &run->record);
-		code = row(context, &run->record);
-	}
+	for (uint32_t i = 0; i < rows; i++)
+		for (int direction = 0; direction < directions && code == 0; direction++) {
+			row_fill(&(struct row_source){run, measurement, (enum fm_direction)direction,
+						      i < measurement->rails ? i : FM_TOTAL},
+				 &run->record);
+			code = row(context, &run->record);
+		}
 	return code;
 }
 

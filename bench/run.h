@@ -12,6 +12,9 @@
 
 enum { FM_REPETITIONS_MAX = 10000, FM_TOTAL = FM_RAILS_MAX };
 
+/* The way the payload moves; a one-way point moves it from A to B. */
+enum fm_direction { FM_A_TO_B, FM_B_TO_A, FM_BOTH, FM_DIRECTIONS };
+
 /* The repetitions of one row: a flow's, or all flows' together. */
 struct fm_tally {
 	uint32_t count, capacity;
@@ -32,7 +35,9 @@ struct fm_measurement {
 	const char *verified; /* the column: no, yes, failed, unsupported */
 	const char *stop_reason;
 	uint32_t rails;
-	struct fm_tally tallies[FM_RAILS_MAX + 1]; /* [FM_TOTAL]: where there are several rails */
+	/* [FM_TOTAL]: where there are several rails. Of a one-way point only those of FM_A_TO_B are filled. */
+	struct fm_tally tallies[FM_DIRECTIONS][FM_RAILS_MAX + 1];
+	double offset_error_s, window_s; /* of a bidirectional point: the widest and the shortest of its repetitions */
 	struct fm_counters counters[FM_RAILS_MAX]; /* both ends' deltas, summed */
 	struct fm_effective effective_a[FM_RAILS_MAX], effective_b[FM_RAILS_MAX];
 	struct fm_error error;		 /* code 0: measured */

@@ -57,8 +57,9 @@ static void note_rate(struct fm_pair_notes *notes, const struct fm_record *recor
 
 	size_text(record->work.size_bytes, size, sizeof(size));
 	interval(record->rate.low_gbps, record->rate.high_gbps, spread, sizeof(spread));
-	snprintf(notes->rate, sizeof(notes->rate), "%s %s over %s reaches %s Gb/s%s", record->work.test, size,
-		 record->work.transport, number(record->rate.bw_gbps, value, sizeof(value)), spread);
+	snprintf(notes->rate, sizeof(notes->rate), "%s %s over %s reaches %s Gb/s%s%s", record->work.test, size,
+		 record->work.transport, number(record->rate.bw_gbps, value, sizeof(value)),
+		 strcmp(record->key.direction, "both") == 0 ? " in both directions together" : "", spread);
 	notes->best_gbps = record->rate.bw_gbps;
 	snprintf(notes->limit, sizeof(notes->limit), "%s", record->rate.limiter);
 }
@@ -107,6 +108,10 @@ void fm_pair_note(struct fm_pair *pair, const struct fm_record *record)
 
 	/* Where there are several rails, their total is what counts. */
 	bool counts = pair->run.plan.rail_count == 1 || strcmp(record->key.row_kind, "total") == 0;
+	/* The sum of both directions, and what moved on the way is the point's and stands in each of its rows. */
+	bool part = strcmp(record->key.load, "bidirectional") == 0 && strcmp(record->key.direction, "both") != 0;
+
+	counts = counts && !part;
 
 	if (counts &&
 	    (strcmp(record->verdict.status, "ok") == 0 || strcmp(record->verdict.status, "inconclusive") == 0)) {
@@ -116,7 +121,7 @@ void fm_pair_note(struct fm_pair *pair, const struct fm_record *record)
 		if (isfinite(record->rate.bw_gbps) && (!notes->rate[0] || record->rate.bw_gbps > notes->best_gbps))
 			note_rate(notes, record);
 	}
-	if (record->counters.retransmit != FM_EMPTY && strcmp(record->key.row_kind, "flow") == 0)
+	if (!part && record->counters.retransmit != FM_EMPTY && strcmp(record->key.row_kind, "flow") == 0)
 		notes->retransmits += record->counters.retransmit;
 	sentence_write(pair);
 }

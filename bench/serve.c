@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bench/flows.h"
+#include "bench/bidirectional.h"
 #include "bench/node.h"
 #include "bench/plan.h"
 #include "bench/wire.h"
@@ -76,19 +76,29 @@ static json_t *real_or_null(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
-static json_t *served_summary(const struct served_point *p)
+/* done: the initiator's message. */
+static json_t *served_flow(const struct served_point *p, uint32_t i, const json_t *done)
+{
+	struct fm_repetition repetition;
+	json_t *flow;
+
+	fm_flow_repetition(p->flows->list[i], &repetition);
+	flow = json_pack("{s:I, s:o, s:o, s:o, s:o}", "operations", (json_int_t)repetition.operations, "seen_per_s",
+			 real_or_null(repetition.seen_per_s), "stream_min_per_s",
+			 real_or_null(repetition.stream_min_per_s), "stream_max_per_s",
+			 real_or_null(repetition.stream_max_per_s), "worst_per_s",
+			 real_or_null(fm_flows_worst(p->flows, i, 1)));
+	if (flow && p->point->bidirectional)
+		json_object_update_new(flow, fm_bidirectional_moved(p->flows, i, done));
+	return flow;
+}
+
+static json_t *served_summary(const struct served_point *p, const json_t *done)
 {
 	json_t *flows = json_array();
 
-	for (uint32_t i = 0; i < p->flows->count; i++) {
-		struct fm_repetition repetition;
-
-		fm_flow_repetition(p->flows->list[i], &repetition);
-		json_array_append_new(flows,
-				      json_pack("{s:I, s:o, s:o}", "operations", (json_int_t)repetition.operations,
-						"seen_per_s", real_or_null(repetition.seen_per_s), "worst_per_s",
-						real_or_null(fm_flows_worst(p->flows, i, 1))));
-	}
+	for (uint32_t i = 0; i < p->flows->count; i++)
+		json_array_append_new(flows, served_flow(p, i, done));
 	return json_pack("{s:s, s:o, s:o}", "type", "done", "flows", flows, "worst_per_s",
 			 real_or_null(fm_flows_worst(p->flows, 0, p->flows->count)));
 }
@@ -103,13 +113,13 @@ static int served_counters(struct served_point *p, bool after, struct fm_error *
 		NULL, error);
 }
 
-/* One repetition: arm, poll until the peer says that its drive is through, report. */
-static int served_repeat(struct served_point *p, const json_t *arm, struct fm_error *error)
+/* A passive role polls as soon as it is armed; a drive waits for its start. */
+static int served_arm(struct served_point *p, const json_t *arm, struct fm_error *error)
 {
-	const struct timespec stragglers = {0, LOSSY_WAIT_NS};
 	const json_t *operations = json_object_get(arm, "operations");
-	struct fm_wait wait = {.armed = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "arming"};
-	json_t *done = NULL;
+	bool both = p->point->bidirectional;
+	const struct fm_wait wait = {
+		.armed = !both, .idle = both, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "arming"};
 	int code = 0;
 
 	if (json_array_size(operations) != p->flows->count)
@@ -124,30 +134,58 @@ static int served_repeat(struct served_point *p, const json_t *arm, struct fm_er
 		if (count < 1 || count > OPERATIONS_MAX)
 			return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "'arm' came with %lld operations",
 					    (long long)count);
-		fm_flow_serve(p->flows->list[i], (uint64_t)count);
+		if (both)
+			fm_flow_arm(p->flows->list[i], (uint64_t)count);
+		else
+			fm_flow_serve(p->flows->list[i], (uint64_t)count);
 	}
 	code = fm_flows_wait(p->flows, &wait, NULL, error);
-	if (code == 0)
-		code = served_send(p, json_pack("{s:s}", "type", "armed"), error);
+	return code ? code : served_send(p, json_pack("{s:s}", "type", "armed"), error);
+}
+
+/* Until the peer says that it is through; it then has to be told what arrived here. */
+static int served_run(struct served_point *p, json_t **done, struct fm_error *error)
+{
+	const struct timespec stragglers = {0, LOSSY_WAIT_NS};
 	/* No deadline but the peer's life: how long a repetition takes is the initiator's to judge. */
-	wait = (struct fm_wait){.message = "done", .deadline_ns = UINT64_MAX, .what = "measuring"};
-	if (code == 0)
-		code = fm_flows_wait(p->flows, &wait, &done, error);
-	json_decref(done);
-	if (code)
-		return code;
-	if (p->may_lose)
+	const struct fm_wait wait = {.message = "done", .deadline_ns = UINT64_MAX, .what = "measuring"};
+	int code;
+
+	if (p->point->bidirectional)
+		return fm_bidirectional_serve(p->flows, &p->client->server->clock,
+					      p->client->session->peer_timeout_ns + fm_point_stall_ns(p->point), done,
+					      error);
+	code = fm_flows_wait(p->flows, &wait, done, error);
+	if (code == 0 && p->may_lose)
 		nanosleep(&stragglers, NULL);
-	atomic_store(&p->flows->stop, FM_FINISH);
-	wait = (struct fm_wait){.idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "ending a repetition"};
-	code = fm_flows_wait(p->flows, &wait, NULL, error);
-	if (code)
-		return code;
-	atomic_store(&p->flows->stop, FM_RUN);
-	fm_flows_each(p->flows, fm_flow_settle);
-	wait.what = "settling a repetition";
-	code = fm_flows_wait(p->flows, &wait, NULL, error);
-	return code ? code : served_send(p, served_summary(p), error);
+	return code;
+}
+
+/* One repetition: arm, run, settle, report. */
+static int served_repeat(struct served_point *p, const json_t *arm, struct fm_error *error)
+{
+	struct fm_wait wait = {.idle = true};
+	json_t *done = NULL;
+	int code = served_arm(p, arm, error);
+
+	if (code == 0)
+		code = served_run(p, &done, error);
+	if (code == 0) {
+		atomic_store(&p->flows->stop, FM_FINISH);
+		wait.deadline_ns = fm_now_ns() + FM_PHASE_NS;
+		wait.what = "ending a repetition";
+		code = fm_flows_wait(p->flows, &wait, NULL, error);
+	}
+	if (code == 0) {
+		atomic_store(&p->flows->stop, FM_RUN);
+		fm_flows_each(p->flows, fm_flow_settle);
+		wait.what = "settling a repetition";
+		code = fm_flows_wait(p->flows, &wait, NULL, error);
+	}
+	if (code == 0)
+		code = served_send(p, served_summary(p, done), error);
+	json_decref(done);
+	return code;
 }
 
 static int served_close(struct served_point *p, struct fm_error *error)

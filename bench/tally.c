@@ -28,15 +28,16 @@ static int tally_reserve(struct fm_tally *tally, struct fm_error *error)
 
 void fm_measurement_free(struct fm_measurement *measurement)
 {
-	for (uint32_t i = 0; i <= FM_TOTAL; i++) {
-		struct fm_tally *tally = &measurement->tallies[i];
+	for (int direction = 0; direction < FM_DIRECTIONS; direction++)
+		for (uint32_t i = 0; i <= FM_TOTAL; i++) {
+			struct fm_tally *tally = &measurement->tallies[direction][i];
 
-		free(tally->value);
-		free(tally->worst);
-		free(tally->stream_min);
-		free(tally->stream_max);
-		fm_samples_free(&tally->samples);
-	}
+			free(tally->value);
+			free(tally->worst);
+			free(tally->stream_min);
+			free(tally->stream_max);
+			fm_samples_free(&tally->samples);
+		}
 }
 
 static const json_t *peer_flow(const struct fm_point_run *p, uint32_t i)
@@ -116,7 +117,7 @@ static int tally_add(struct fm_point_run *p, struct fm_tally *tally, const struc
 static int tally_rail(struct fm_point_run *p, uint32_t rail, struct fm_repetition *total, struct fm_samples *total_once,
 		      struct fm_error *error)
 {
-	struct fm_tally *tally = &p->out->tallies[rail];
+	struct fm_tally *tally = &p->out->tallies[FM_A_TO_B][rail];
 	struct fm_repetition repetition;
 	struct fm_samples once;
 	double median_ns = NAN;
@@ -129,7 +130,7 @@ static int tally_rail(struct fm_point_run *p, uint32_t rail, struct fm_repetitio
 	if (p->test->metric == FM_LATENCY) {
 		code = tally_latency(p, rail, tally, &once, error);
 		if (code == 0 && total_once)
-			code = tally_latency(p, rail, &p->out->tallies[FM_TOTAL], total_once, error);
+			code = tally_latency(p, rail, &p->out->tallies[FM_A_TO_B][FM_TOTAL], total_once, error);
 		fm_samples_quantile(&once, 0.5, &median_ns);
 	}
 	fm_samples_free(&once);
@@ -158,13 +159,13 @@ static int point_account(struct fm_point_run *p, struct fm_error *error)
 			return fm_error_set(error, -EIO, FM_REASON_LOST,
 					    "%llu of %llu operations did not arrive on a path that must not lose any",
 					    (unsigned long long)(sent - arrived), (unsigned long long)sent);
-		p->out->tallies[i].lost += sent - arrived;
-		p->out->tallies[FM_TOTAL].lost += sent - arrived;
+		p->out->tallies[FM_A_TO_B][i].lost += sent - arrived;
+		p->out->tallies[FM_A_TO_B][FM_TOTAL].lost += sent - arrived;
 	}
 	return 0;
 }
 
-int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error)
+static int tally_one_way(struct fm_point_run *p, struct fm_error *error)
 {
 	struct fm_repetition total = {0, UINT64_MAX, 0, NAN, NAN, NAN, 0};
 	bool several = p->flows->count > 1;
@@ -177,13 +178,111 @@ int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error)
 		code = tally_rail(p, i, &total, several ? &once : NULL, error);
 	if (several && code == 0) {
 		fm_samples_quantile(&once, 0.5, &median_ns);
-		code = tally_add(p, &p->out->tallies[FM_TOTAL], &total, median_ns,
+		code = tally_add(p, &p->out->tallies[FM_A_TO_B][FM_TOTAL], &total, median_ns,
 				 worst_per_s(p, 0, p->flows->count, "worst_per_s", p->peer), error);
 	}
 	fm_samples_free(&once);
 	if (code == 0)
 		p->out->duration_s += (double)(total.end_ns - total.start_ns) / 1e9;
 	return code;
+}
+
+/* ---- both directions ---- */
+
+/* What one direction did in one window. */
+struct moved {
+	double operations, worst_per_s, stream_min_per_s, stream_max_per_s;
+	uint64_t whole; /* operations of the repetition, in the window or not */
+};
+
+static int tally_moved(struct fm_point_run *p, struct fm_tally *tally, const struct moved *moved,
+		       const struct fm_window *window, struct fm_error *error)
+{
+	double window_s = (double)(window->to_ns - window->from_ns) / 1e9;
+	uint32_t i = tally->count;
+	int code = tally_reserve(tally, error);
+
+	if (code)
+		return code;
+	tally->value[i] = gbps(p, moved->operations / window_s);
+	tally->worst[i] = gbps(p, moved->worst_per_s);
+	tally->stream_min[i] = gbps(p, moved->stream_min_per_s);
+	tally->stream_max[i] = gbps(p, moved->stream_max_per_s);
+	tally->operations = moved->whole;
+	tally->count++;
+	return 0;
+}
+
+/* Rails [first, first + count) in their common window, row `tally` of each direction. */
+static int tally_window(struct fm_point_run *p, uint32_t first, uint32_t count, uint32_t tally, struct fm_error *error)
+{
+	const struct fm_window *window = &p->both.windows[tally];
+	const char *key = tally == FM_TOTAL ? "moved_total" : "moved";
+	const json_t *seen = tally == FM_TOTAL ? p->peer : peer_flow(p, first);
+	struct moved moved[FM_DIRECTIONS] = {
+		[FM_A_TO_B] = {0, fm_flows_worst(p->flows, first, count), NAN, NAN, 0},
+		[FM_B_TO_A] = {0, json_real_or_nan(json_object_get(seen, "worst_per_s")), NAN, NAN, 0},
+		/* The windows of 100 ms of two clocks are not laid over each other. */
+		[FM_BOTH] = {0, NAN, NAN, NAN, 0}};
+	int code = 0;
+
+	if (window->from_ns < window->to_ns)
+		moved[FM_A_TO_B].operations = fm_flows_done(p->flows, first, count, window->from_ns, window->to_ns);
+	for (uint32_t i = first; i < first + count; i++) {
+		const json_t *theirs = peer_flow(p, i);
+		struct fm_repetition ours;
+
+		fm_flow_repetition(p->flows->list[i], &ours);
+		moved[FM_A_TO_B].whole += ours.operations;
+		moved[FM_A_TO_B].stream_min_per_s = fmin(moved[FM_A_TO_B].stream_min_per_s, ours.stream_min_per_s);
+		moved[FM_A_TO_B].stream_max_per_s = fmax(moved[FM_A_TO_B].stream_max_per_s, ours.stream_max_per_s);
+		moved[FM_B_TO_A].operations += json_real_or_nan(json_object_get(theirs, key));
+		moved[FM_B_TO_A].whole += (uint64_t)json_integer_value(json_object_get(theirs, "operations"));
+		moved[FM_B_TO_A].stream_min_per_s = fmin(moved[FM_B_TO_A].stream_min_per_s,
+							 json_real_or_nan(json_object_get(theirs, "stream_min_per_s")));
+		moved[FM_B_TO_A].stream_max_per_s = fmax(moved[FM_B_TO_A].stream_max_per_s,
+							 json_real_or_nan(json_object_get(theirs, "stream_max_per_s")));
+	}
+	moved[FM_BOTH].operations = moved[FM_A_TO_B].operations + moved[FM_B_TO_A].operations;
+	moved[FM_BOTH].whole = moved[FM_A_TO_B].whole + moved[FM_B_TO_A].whole;
+	moved[FM_BOTH].stream_min_per_s = fmin(moved[FM_A_TO_B].stream_min_per_s, moved[FM_B_TO_A].stream_min_per_s);
+	moved[FM_BOTH].stream_max_per_s = fmax(moved[FM_A_TO_B].stream_max_per_s, moved[FM_B_TO_A].stream_max_per_s);
+	if (!(moved[FM_BOTH].operations > 0))
+		return fm_error_set(error, -EIO, FM_REASON_UNSURE,
+				    "the two directions never moved at the same time: one was through before the other "
+				    "began; give it more --iterations or a longer --duration");
+	for (int i = 0; i < FM_DIRECTIONS && code == 0; i++)
+		code = tally_moved(p, &p->out->tallies[i][tally], &moved[i], window, error);
+	return code;
+}
+
+static int tally_both(struct fm_point_run *p, struct fm_error *error)
+{
+	const struct fm_window *window = &p->both.windows[p->flows->count > 1 ? FM_TOTAL : 0];
+	double window_s = (double)(window->to_ns - window->from_ns) / 1e9, elapsed_s = 0;
+	int code = 0;
+
+	for (uint32_t i = 0; i < p->flows->count && code == 0; i++) {
+		struct fm_repetition repetition;
+
+		code = tally_window(p, i, 1, i, error);
+		fm_flow_repetition(p->flows->list[i], &repetition);
+		elapsed_s = fmax(elapsed_s, (double)(repetition.end_ns - repetition.start_ns) / 1e9);
+		elapsed_s = fmax(elapsed_s, p->both.elapsed_b_s[i]);
+	}
+	if (code == 0 && p->flows->count > 1)
+		code = tally_window(p, 0, p->flows->count, FM_TOTAL, error);
+	if (code)
+		return code;
+	p->out->duration_s += elapsed_s;
+	p->out->offset_error_s = fmax(p->out->offset_error_s, (double)p->both.offset_error_ns / 1e9);
+	p->out->window_s = p->out->window_s > 0 ? fmin(p->out->window_s, window_s) : window_s;
+	return 0;
+}
+
+int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error)
+{
+	return p->point->bidirectional ? tally_both(p, error) : tally_one_way(p, error);
 }
 
 /* --raw: every stamp of a stream, in ns since the repetition's first. A failure is fm_outputs_close's to tell. */

@@ -8,6 +8,18 @@
 
 enum { FM_SLICES_MAX = 16, FM_SAMPLES_BOUND = 4000000 /* latencies kept in full, all repetitions of a row */ };
 
+struct fm_window {
+	uint64_t from_ns, to_ns; /* on our measuring clock */
+};
+
+/* The last repetition of a bidirectional point, as bidirectional.c leaves it. */
+struct fm_both {
+	int64_t offset_ns;	  /* the peer's measuring clock less ours */
+	uint64_t offset_error_ns; /* at most */
+	struct fm_window windows[FM_RAILS_MAX + 1];
+	double elapsed_b_s[FM_RAILS_MAX]; /* from the first to the last stamp of the peer's drives */
+};
+
 /* What lives while the initiator measures one point. */
 struct fm_point_run {
 	struct fm_run *run;
@@ -20,6 +32,7 @@ struct fm_point_run {
 	double elapsed_s[FM_RAILS_MAX];		   /* of the last */
 	double rates[FM_RAILS_MAX][FM_SLICES_MAX]; /* operations a second, of the warm-up's slices */
 	uint32_t slices;
+	struct fm_both both;
 	json_t *peer;	/* the peer's "done" of the last */
 	double *blocks; /* mean seconds an operation, of warm-up blocks */
 	size_t block_count;

@@ -354,7 +354,9 @@ static int text_row(struct fm_writer *writer, const struct fm_record *record, st
 		cell_format(column, record, text, sizeof(text));
 		cell_put(out, column, text);
 	}
-	remarks_put(out, record);
+	/* They are the point's: said once, below its sum. */
+	if (strcmp(record->key.load, "bidirectional") != 0 || strcmp(record->key.direction, "both") == 0)
+		remarks_put(out, record);
 	return fm_output_commit(writer, error);
 }
 

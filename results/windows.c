@@ -17,7 +17,9 @@ static double trace_done(const struct fm_window_trace *trace, size_t cursor, uin
 {
 	const uint64_t *at = trace->at_ns + cursor, *done = trace->done + cursor;
 
-	/* The end of the trace; two stamps of one time never reach the division. */
+	/* Outside the trace; two stamps of one time never reach the division. */
+	if (at_ns <= at[0])
+		return (double)done[0];
 	if (at_ns >= at[1])
 		return (double)done[1];
 	return (double)done[0] + (double)(done[1] - done[0]) * ((double)(at_ns - at[0]) / (double)(at[1] - at[0]));
@@ -54,6 +56,18 @@ static uint64_t window_next(const struct fm_window_trace *traces, size_t count, 
 			next = right;
 	}
 	return next;
+}
+
+double fm_windows_done(struct fm_window_trace *traces, size_t count, uint64_t from_ns, uint64_t to_ns)
+{
+	if (count == 0 || from_ns >= to_ns)
+		return NAN;
+	for (size_t i = 0; i < count; i++) {
+		if (traces[i].count < 2)
+			return NAN;
+		traces[i].left = traces[i].right = 0;
+	}
+	return window_done(traces, count, from_ns, to_ns - from_ns);
 }
 
 double fm_windows_worst_per_s(struct fm_window_trace *traces, size_t count, uint64_t window_ns)

@@ -31,4 +31,10 @@ struct fm_window_trace {
  */
 double fm_windows_worst_per_s(struct fm_window_trace *traces, size_t count, uint64_t window_ns);
 
+/*
+ * Operations of all streams between two times; NaN where from_ns is not before to_ns or a stream has fewer than two
+ * stamps. Before its first and after its last stamp a stream does nothing; between two operations are evenly spread.
+ */
+double fm_windows_done(struct fm_window_trace *traces, size_t count, uint64_t from_ns, uint64_t to_ns);
+
 #endif

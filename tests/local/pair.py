@@ -45,6 +45,33 @@ class Pair(Folder):
         found = self.measure("--transport", "null", "--test", "write_bw", "--size", "8", "--verify")
         self.assertEqual([(r["status"], r["verified"]) for r in found], [("ok", "unsupported")])
 
+    def test_bidirectional(self):
+        found = self.measure("--transport", "tcp", "--test", "send_lat,send_bw,stream_bw", "--size", "4K", "-b", "--verify",
+                             "--repetitions", "1")
+        self.assertEqual([(r["test"], r["direction"], r["load"]) for r in found],
+                         [("send_lat", "a_to_b", "one_way")] + [(t, d, "bidirectional") for t in ("send_bw", "stream_bw")
+                                                                for d in ("a_to_b", "b_to_a", "both")])
+        self.assertEqual({(r["status"], r["verified"]) for r in found}, {("ok", "yes")})
+        for point in (found[1:4], found[4:7]):
+            self.assertEqual(len({r["point_id"] for r in point}), 1)
+            rates = [real(r["bw_gbps"]) for r in point]
+            self.assertGreater(min(rates), 0)
+            # Of one repetition, so that the medians add up; both directions in the same window.
+            self.assertAlmostEqual((rates[0] + rates[1]) / rates[2], 1, delta=1e-3)
+            self.assertEqual(int(point[0]["operations"]) + int(point[1]["operations"]), int(point[2]["operations"]))
+            self.assertIn("clock_error_us=", point[2]["effective"])
+            self.assertIn("sockets_per_stream=2", point[2]["effective"])
+        self.measure("--test", "send_bw", "--size", "64K", "-b", "--streams", "4", "--threads", "2", "--events", "--verify")
+        found = self.measure("--transport", "null", "--test", "write_bw", "--size", "8", "-b")
+        self.assertEqual([r["status"] for r in found], ["ok"] * 3)
+
+    def test_bidirectional_failure(self):
+        for script in ("fail@100", "stall@100"):
+            found = self.measure("--transport", f"fault:tcp,{script}", "--test", "send_bw", "--size", "8", "-b",
+                                 "--iterations", "200", status=3)
+            self.assertEqual([(r["direction"], r["status"]) for r in found],
+                             [(d, "failed") for d in ("a_to_b", "b_to_a", "both")])
+
     def test_null_times_the_harness(self):
         found = self.measure("--transport", "null", "--test", "send_lat,send_bw", "--size", "8")
         self.assertEqual([r["status"] for r in found], ["ok", "ok"])

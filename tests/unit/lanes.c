@@ -339,7 +339,7 @@ static void tcp_refuses(void **state)
 	(void)state;
 	request = request_of("tcp", FM_WRITE_BW, 8);
 	assert_int_equal(pair_open(pair, &request, &error), -EOPNOTSUPP);
-	request = request_of("tcp", FM_SEND_BW, 8);
+	request = request_of("tcp", FM_SEND_LAT, 8);
 	request.bidirectional = true;
 	assert_int_equal(pair_open(pair, &request, &error), -EOPNOTSUPP);
 	assert_int_equal(error.reason, FM_REASON_UNSUPPORTED);

@@ -135,8 +135,8 @@ static json_t *plan(json_t *points)
 
 static json_t *point(json_int_t size, json_int_t stride, int slots, int streams, int threads)
 {
-	return json_pack("[i, s, s, I, I, i, i, i, i, b, s, s]", 1, "tcp", "send_bw", size, stride, slots, 1, streams,
-			 threads, 0, "host", "host");
+	return json_pack("[i, s, s, I, I, i, i, i, i, b, b, s, s]", 1, "tcp", "send_bw", size, stride, slots, 1,
+			 streams, threads, 0, 0, "host", "host");
 }
 
 static void another_protocol(void **state)
@@ -193,6 +193,19 @@ static void plans_that_no_machine_can_do(void **state)
 		hear_failed(served, "protocol", "plan");
 		served_end(served, -EPROTO);
 	}
+}
+
+/* A latency has no other direction. */
+static void plans_with_a_ping_pong_both_ways(void **state)
+{
+	struct served *served = served_start();
+
+	(void)state;
+	greet(served);
+	say(served, plan(json_pack("[[i, s, s, i, i, i, i, i, i, b, b, s, s]]", 1, "tcp", "send_lat", 8, 64, 1, 1, 1, 1,
+				   0, 1, "host", "host")));
+	hear_failed(served, "protocol", "plan");
+	served_end(served, -EPROTO);
 }
 
 static void plan_of_more_memory_than_there_is(void **state)
@@ -376,6 +389,7 @@ int main(void)
 		cmocka_unit_test(another_version_of_the_same_protocol),
 		cmocka_unit_test(messages_out_of_place),
 		cmocka_unit_test(plans_that_no_machine_can_do),
+		cmocka_unit_test(plans_with_a_ping_pong_both_ways),
 		cmocka_unit_test(plan_of_more_memory_than_there_is),
 		cmocka_unit_test(options_that_are_no_texts),
 		cmocka_unit_test(operations_without_measure),

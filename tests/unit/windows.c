@@ -225,11 +225,44 @@ static void test_search(void **state)
 	}
 }
 
+static double done(struct stream *streams, size_t count, uint64_t from_ms, uint64_t to_ms)
+{
+	struct fm_window_trace traces[STREAMS];
+
+	for (size_t i = 0; i < count; i++)
+		traces[i] = (struct fm_window_trace){
+			.at_ns = streams[i].at_ns, .done = streams[i].done, .count = streams[i].count, .left = 9};
+	return fm_windows_done(traces, count, 5000000000 + from_ms * MS, 5000000000 + to_ms * MS);
+}
+
+static void test_done(void **state)
+{
+	struct stream streams[2];
+
+	(void)state;
+	stream_make(&streams[0], 10, 20);
+	stream_make(&streams[1], 15, 40);
+	assert_true(near(done(streams, 1, 10, 20), 10000));
+	/* Before its first and after its last stamp a stream does nothing. */
+	assert_true(near(done(streams, 1, 0, 15), 5000));
+	assert_true(near(done(streams, 1, 19, 30), 1000));
+	assert_true(near(done(streams, 2, 12, 18), 9000));
+	/* Between two stamps a part of what they are apart. */
+	stream_delay(&streams[0], 10, MS);
+	assert_true(near(done(streams, 1, 19, 20), 500));
+	assert_true(isnan(done(streams, 1, 15, 15)));
+	assert_true(isnan(done(streams, 1, 16, 15)));
+	assert_true(isnan(done(streams, 0, 10, 20)));
+	streams[1].count = 1;
+	assert_true(isnan(done(streams, 2, 10, 20)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_too_short),    cmocka_unit_test(test_steady),    cmocka_unit_test(test_stall),
-		cmocka_unit_test(test_slow_stretch), cmocka_unit_test(test_same_time), cmocka_unit_test(test_search),
+		cmocka_unit_test(test_done),   cmocka_unit_test(test_too_short),    cmocka_unit_test(test_steady),
+		cmocka_unit_test(test_stall),  cmocka_unit_test(test_slow_stretch), cmocka_unit_test(test_same_time),
+		cmocka_unit_test(test_search),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,7 +249,7 @@ static void fault_close(struct fm_endpoint *endpoint)
 		return;
 	if (endpoint->script.inner)
 		endpoint->script.inner->close(endpoint->inner);
-	if (endpoint->script.what == FAULT_LINGER && endpoint->work.role == FM_DRIVE)
+	if (endpoint->script.what == FAULT_LINGER && !endpoint->work.passive)
 		hang();
 	free(endpoint->lanes);
 	free(endpoint->options);
@@ -275,10 +275,10 @@ static int endpoint_open(struct fm_endpoint *endpoint, const struct fm_place *pl
 		endpoint->lanes[i].work = &endpoint->work;
 		endpoint->lanes[i].outgoing = buffers[2 * (size_t)i];
 	}
-	if (endpoint->script.what == FAULT_OPEN && work->role == FM_DRIVE)
+	if (endpoint->script.what == FAULT_OPEN && !work->passive)
 		return fm_error_set(error, -EIO, FM_REASON_CONNECT,
 				    "the device did not open on cue, as --transport fault was asked to do");
-	if (endpoint->script.what == FAULT_HANG && work->role == FM_DRIVE)
+	if (endpoint->script.what == FAULT_HANG && !work->passive)
 		hang();
 	return endpoint->script.inner->open(place, &endpoint->work, buffers, count, &endpoint->inner, error);
 }
@@ -311,11 +311,11 @@ static int fault_connect(struct fm_endpoint *endpoint, const struct fm_blob *pee
 {
 	int code;
 
-	if (endpoint->script.what == FAULT_CONNECT && endpoint->work.role == FM_DRIVE)
+	if (endpoint->script.what == FAULT_CONNECT && !endpoint->work.passive)
 		return fm_error_set(error, -EAGAIN, FM_REASON_CONNECT,
 				    "the peer was not reached on cue, as --transport fault was asked to do");
 	code = endpoint->script.inner->connect(endpoint->inner, peer, lanes, count, error);
-	for (uint32_t i = 0; i < count && code == 0 && endpoint->work.role == FM_DRIVE; i++) {
+	for (uint32_t i = 0; i < count && code == 0 && !endpoint->work.passive; i++) {
 		endpoint->lanes[i].inner = lanes[i];
 		lanes[i] = (struct fm_lane){&endpoint->lanes[i], fault_arm,    fault_post,
 					    fault_poll,		 fault_settle, fault_explain};

@@ -82,6 +82,7 @@ static int null_query(const struct fm_place *place, const void *options, struct 
 			.size_min = 1,
 			.size_max = INT64_MAX,
 			.depth_max = INT32_MAX,
+			.bidirectional = fm_tests[i].metric == FM_BANDWIDTH,
 		};
 	}
 	return 0;

@@ -256,7 +256,17 @@ static int sink_staged(void *self)
 	return sink_poll(self, true);
 }
 
-/* With --events: when nothing came, sleep until something does. */
+/* With --events: sleep until something comes for one of the thread's lanes. */
+static void lane_wait(const struct fm_tcp_lane *lane)
+{
+	for (uint32_t i = 0; i < lane->waits_count; i++)
+		lane->waits[i] = (struct pollfd){
+			.fd = lane->waited[i].fd,
+			.events = lane->waited[i].unsent ? POLLIN | POLLOUT : POLLIN,
+		};
+	poll(lane->waits, lane->waits_count, WAIT_MS);
+}
+
 static int waiting_poll(void *self)
 {
 	struct fm_tcp_lane *lane = self;
@@ -264,12 +274,7 @@ static int waiting_poll(void *self)
 
 	if (n)
 		return n;
-	for (uint32_t i = 0; i < lane->waits_count; i++)
-		lane->waits[i] = (struct pollfd){
-			.fd = lane->waited[i].fd,
-			.events = lane->waited[i].unsent ? POLLIN | POLLOUT : POLLIN,
-		};
-	poll(lane->waits, lane->waits_count, WAIT_MS);
+	lane_wait(lane);
 	return lane->busy_poll(lane);
 }
 
@@ -288,7 +293,7 @@ static int lane_arm(void *self, uint64_t operations)
 	if (work->test == FM_STREAM_BW || lane->receipt_step > operations)
 		lane->receipt_step = operations;
 	/* An echo never owes a receipt. */
-	lane->receipt_due = work->role == FM_SINK ? lane->receipt_step : UINT64_MAX;
+	lane->receipt_due = lane->role == FM_SINK ? lane->receipt_step : UINT64_MAX;
 	return lane->failed;
 }
 
@@ -357,14 +362,14 @@ int fm_tcp_lane_init(struct fm_tcp_lane *lane, const struct fm_buffer buffers[2]
 	return 0;
 }
 
-struct fm_lane fm_tcp_lane_specialise(struct fm_tcp_lane *lane)
+static struct fm_lane lane_busy(struct fm_tcp_lane *lane)
 {
 	const struct fm_work *work = lane->work;
-	bool drives = work->role == FM_DRIVE, staged = lane->stage_in;
+	bool drives = lane->role == FM_DRIVE, staged = lane->stage_in;
 	struct fm_lane made = {lane, lane_arm,	     lane->stage_out ? post_staged : post_host,
 			       NULL, fm_settle_none, lane_explain};
 
-	if (work->role == FM_SINK)
+	if (lane->role == FM_SINK)
 		made.poll = staged ? sink_staged : sink_host;
 	else if (drives && work->test == FM_SEND_BW)
 		made.poll = send_bw_poll;
@@ -372,11 +377,88 @@ struct fm_lane fm_tcp_lane_specialise(struct fm_tcp_lane *lane)
 		made.poll = stream_bw_poll;
 	else
 		made.poll = staged ? exchange_staged : exchange_host;
-	if (work->events) {
+	return made;
+}
+
+struct fm_lane fm_tcp_lane_specialise(struct fm_tcp_lane *lane)
+{
+	struct fm_lane made = lane_busy(lane);
+
+	if (lane->work->events) {
 		lane->busy_poll = made.poll;
 		made.poll = waiting_poll;
 	}
 	return made;
+}
+
+/* ---- both directions: a socket each ---- */
+
+static struct fm_tcp_lane *driving(struct fm_tcp_lane lanes[2])
+{
+	return &lanes[lanes[0].role != FM_DRIVE];
+}
+
+static struct fm_tcp_lane *sinking(struct fm_tcp_lane lanes[2])
+{
+	return &lanes[lanes[0].role == FM_DRIVE];
+}
+
+static int both_arm(void *self, uint64_t operations)
+{
+	int code = lane_arm(driving(self), operations);
+
+	return code ? code : lane_arm(sinking(self), operations);
+}
+
+static int both_post_host(void *self, uint32_t count)
+{
+	return lane_post(driving(self), count, false);
+}
+
+static int both_post_staged(void *self, uint32_t count)
+{
+	return lane_post(driving(self), count, true);
+}
+
+static int both_poll(void *self)
+{
+	struct fm_tcp_lane *in = sinking(self), *out = driving(self);
+	int n = in->busy_poll(in);
+
+	return n < 0 ? n : out->busy_poll(out);
+}
+
+static int both_waiting_poll(void *self)
+{
+	int n = both_poll(self);
+
+	if (n)
+		return n;
+	lane_wait(driving(self));
+	return both_poll(self);
+}
+
+static int both_explain(void *self, struct fm_error *error)
+{
+	struct fm_tcp_lane *in = sinking(self);
+
+	return lane_explain(in->failed || in->error.code ? in : driving(self), error);
+}
+
+struct fm_lane fm_tcp_lane_specialise_both(struct fm_tcp_lane lanes[2])
+{
+	const struct fm_tcp_lane *out = driving(lanes);
+
+	for (int i = 0; i < 2; i++)
+		lanes[i].busy_poll = lane_busy(&lanes[i]).poll;
+	return (struct fm_lane){
+		.self = lanes,
+		.arm = both_arm,
+		.post = out->stage_out ? both_post_staged : both_post_host,
+		.poll = out->work->events ? both_waiting_poll : both_poll,
+		.settle = fm_settle_none,
+		.explain = both_explain,
+	};
 }
 
 void fm_tcp_lane_free(struct fm_tcp_lane *lane)

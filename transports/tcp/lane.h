@@ -23,6 +23,7 @@ struct fm_tcp_lane {
 	/* Filled by the endpoint. */
 	_Alignas(128) int fd; /* -1: none yet */
 	const struct fm_work *work;
+	enum fm_role role;
 	struct fm_tcp_lane *waited; /* with events: the lanes whose sockets end a wait, this one or all, */
 	struct pollfd *waits;	    /* and room for as many */
 	uint32_t waits_count;
@@ -41,7 +42,7 @@ struct fm_tcp_lane {
 	uint8_t receipts[FM_TCP_RECEIPTS_MAX * FM_TCP_RECEIPT_BYTES]; /* as they come in; sink: the one going out */
 	uint8_t *stage_out, *stage_in;				      /* NULL where the CPU can touch the buffer */
 	size_t stage_in_bytes;
-	int (*busy_poll)(void *self);			    /* with events: what the waiting poll is wrapped around */
+	int (*busy_poll)(void *self); /* what a poll with events, or of both directions, is wrapped around */
 	char local[FM_TCP_NAME_MAX], peer[FM_TCP_NAME_MAX]; /* for messages: a broken socket forgets its peer */
 	struct fm_error error;				    /* of a copy to or from staged memory */
 };
@@ -50,6 +51,8 @@ struct fm_tcp_lane {
 int fm_tcp_lane_init(struct fm_tcp_lane *lane, const struct fm_buffer buffers[2], struct fm_error *error);
 /* Once fd is connected: the functions for its role and memory, so that the loop finds no branch on either. */
 struct fm_lane fm_tcp_lane_specialise(struct fm_tcp_lane *lane);
+/* The same for a stream of both directions: two sockets, lanes[0] driving or lanes[1], the other one a sink. */
+struct fm_lane fm_tcp_lane_specialise_both(struct fm_tcp_lane lanes[2]);
 /* Accepts a zeroed lane whose fd is -1. */
 void fm_tcp_lane_free(struct fm_tcp_lane *lane);
 

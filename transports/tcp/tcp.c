@@ -1,5 +1,5 @@
 /*
- * tcp.c - TCP sockets, one a stream, never blocking: what every machine has.
+ * tcp.c - TCP sockets, one a stream and direction, never blocking: what every machine has.
  * The passive side names its address, port and a cookie for each stream; the active side opens every connection and
  * greets with the cookie.
  */
@@ -30,9 +30,9 @@ struct fm_endpoint {
 	struct fm_tcp_address local, peer; /* peer: none until its blob is read */
 	char peer_text[FM_ADDRESS_MAX];
 	uint16_t peer_port;
-	struct fm_tcp_lane *lanes;
-	struct tcp_greeting *greetings; /* one a lane */
-	struct pollfd *waits;		/* one a lane */
+	struct fm_tcp_lane *lanes;	/* one a socket, */
+	struct tcp_greeting *greetings; /* and so are these */
+	struct pollfd *waits;
 };
 
 static int tcp_query(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
@@ -61,10 +61,11 @@ static int tcp_query(const struct fm_place *place, const void *options, struct f
 	}
 	*capabilities = (struct fm_capabilities){.staged = true};
 	capabilities->tests[FM_SEND_BW] = delivered;
+	capabilities->tests[FM_SEND_BW].bidirectional = true;
 	capabilities->tests[FM_SEND_LAT] = delivered;
 	capabilities->tests[FM_SEND_LAT].completion = FM_REPLIED;
 	/* Not depth but the socket's buffer bounds what is outstanding, and one receipt ends it all. */
-	capabilities->tests[FM_STREAM_BW] = delivered;
+	capabilities->tests[FM_STREAM_BW] = capabilities->tests[FM_SEND_BW];
 	capabilities->tests[FM_STREAM_BW].variant = "last_receipt";
 	return 0;
 }
@@ -74,9 +75,10 @@ static int tcp_refuse(const struct fm_work *work, uint32_t buffers, struct fm_er
 	if (work->test != FM_SEND_LAT && work->test != FM_SEND_BW && work->test != FM_STREAM_BW)
 		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
 				    "tcp cannot do %s: take send_lat, send_bw or stream_bw", fm_tests[work->test].name);
-	if (work->bidirectional)
+	if (work->bidirectional && fm_tests[work->test].metric != FM_BANDWIDTH)
 		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
-				    "tcp measures one direction at a time: leave out --bidirectional");
+				    "a %s goes both ways by itself: leave out --bidirectional",
+				    fm_tests[work->test].name);
 	if (!work->streams || buffers != 2 * work->streams || !work->slots || !work->size_bytes ||
 	    work->size_bytes > MESSAGE_MAX || work->stride_bytes < work->size_bytes)
 		return fm_error_set(error, -EINVAL, FM_REASON_INTERNAL,
@@ -85,11 +87,17 @@ static int tcp_refuse(const struct fm_work *work, uint32_t buffers, struct fm_er
 	return 0;
 }
 
+/* One a stream and direction: of a stream that goes both ways, first the one that carries from A to B. */
+static uint32_t tcp_sockets(const struct fm_work *work)
+{
+	return work->bidirectional ? 2 * work->streams : work->streams;
+}
+
 static void tcp_close(struct fm_endpoint *endpoint)
 {
 	if (!endpoint)
 		return;
-	for (uint32_t i = 0; endpoint->lanes && i < endpoint->work->streams; i++)
+	for (uint32_t i = 0; endpoint->lanes && i < tcp_sockets(endpoint->work); i++)
 		fm_tcp_lane_free(&endpoint->lanes[i]);
 	free(endpoint->lanes);
 	free(endpoint->greetings);
@@ -97,10 +105,17 @@ static void tcp_close(struct fm_endpoint *endpoint)
 	free(endpoint);
 }
 
+static enum fm_role tcp_role(const struct fm_work *work, uint32_t socket)
+{
+	if (!work->bidirectional)
+		return work->role;
+	return (socket % 2 == 1) == work->passive ? FM_DRIVE : FM_SINK;
+}
+
 static int tcp_lanes(struct fm_endpoint *endpoint, const struct fm_buffer *buffers, struct fm_error *error)
 {
 	const struct fm_work *work = endpoint->work;
-	uint32_t count = work->streams;
+	uint32_t count = tcp_sockets(work), each = count / work->streams;
 	int code = 0;
 
 	endpoint->greetings = calloc(count, sizeof(endpoint->greetings[0]));
@@ -108,21 +123,23 @@ static int tcp_lanes(struct fm_endpoint *endpoint, const struct fm_buffer *buffe
 	endpoint->lanes = aligned_alloc(_Alignof(struct fm_tcp_lane), count * sizeof(endpoint->lanes[0]));
 	if (!endpoint->lanes || !endpoint->greetings || !endpoint->waits)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams: take fewer",
-				    count);
+				    work->streams);
 	for (uint32_t i = 0; i < count; i++) {
 		/* A thread that has all lanes waits for any of them, else an idle one would hold up the others. */
 		bool all = work->threads == 1;
+		uint32_t first = all ? 0 : i / each * each;
 
 		endpoint->lanes[i] = (struct fm_tcp_lane){
 			.fd = -1,
 			.work = work,
-			.waited = &endpoint->lanes[all ? 0 : i],
-			.waits = &endpoint->waits[all ? 0 : i],
-			.waits_count = all ? count : 1,
+			.role = tcp_role(work, i),
+			.waited = &endpoint->lanes[first],
+			.waits = &endpoint->waits[first],
+			.waits_count = all ? count : each,
 		};
 	}
 	for (uint32_t i = 0; i < count && !code; i++)
-		code = fm_tcp_lane_init(&endpoint->lanes[i], &buffers[2 * (size_t)i], error);
+		code = fm_tcp_lane_init(&endpoint->lanes[i], &buffers[2 * (size_t)(i / each)], error);
 	return code;
 }
 
@@ -166,7 +183,7 @@ static int tcp_address(struct fm_endpoint *endpoint, struct fm_blob *blob, struc
 	const struct fm_services *services = endpoint->work->services;
 	bool passive = endpoint->work->passive;
 	uint32_t length = (uint32_t)strcspn(endpoint->rail->address, "%");
-	uint32_t cookies = passive ? endpoint->work->streams : 0;
+	uint32_t cookies = passive ? tcp_sockets(endpoint->work) : 0;
 	int code = fm_blob_put_u64(blob, length);
 
 	code = code ? code : fm_blob_put(blob, endpoint->rail->address, length);
@@ -196,11 +213,11 @@ static int tcp_read_peer(struct fm_endpoint *endpoint, const struct fm_blob *blo
 	fm_blob_get(&reader, text, reader.failed ? 0 : (uint32_t)length);
 	port = fm_blob_get_u64(&reader);
 	cookies = fm_blob_get_u64(&reader);
-	for (uint32_t i = 0; i < work->streams && !work->passive; i++) {
+	for (uint32_t i = 0; i < tcp_sockets(work) && !work->passive; i++) {
 		memcpy(endpoint->greetings[i].bytes, "FMD1", MAGIC_BYTES);
 		fm_blob_get(&reader, endpoint->greetings[i].bytes + MAGIC_BYTES, COOKIE_BYTES);
 	}
-	if (reader.failed || port > UINT16_MAX || (!work->passive && (!port || cookies != work->streams)) ||
+	if (reader.failed || port > UINT16_MAX || (!work->passive && (!port || cookies != tcp_sockets(work))) ||
 	    fm_tcp_address_parse(text, (uint16_t)port, endpoint->rail->device, &endpoint->peer))
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's data address cannot be read");
 	if (endpoint->peer.storage.ss_family != endpoint->local.storage.ss_family)
@@ -273,7 +290,7 @@ static int tcp_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer,
 	if (work->services->stopped(work->services->context))
 		return fm_error_set(error, -ECANCELED, FM_REASON_CONNECT, "given up before %s was connected",
 				    endpoint->peer_text);
-	for (uint32_t i = 0; i < count && pending < CONNECTING_MAX; i++) {
+	for (uint32_t i = 0; i < tcp_sockets(work) && pending < CONNECTING_MAX; i++) {
 		if (endpoint->greetings[i].done)
 			continue;
 		code = work->passive ? tcp_claim(endpoint, i, error) : tcp_dial(endpoint, i, error);
@@ -288,7 +305,8 @@ static int tcp_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer,
 	if (pending)
 		return -EAGAIN;
 	for (uint32_t i = 0; i < count; i++)
-		lanes[i] = fm_tcp_lane_specialise(&endpoint->lanes[i]);
+		lanes[i] = work->bidirectional ? fm_tcp_lane_specialise_both(&endpoint->lanes[2 * (size_t)i])
+					       : fm_tcp_lane_specialise(&endpoint->lanes[i]);
 	return 0;
 }
 
@@ -300,6 +318,8 @@ static int tcp_effective(struct fm_endpoint *endpoint, struct fm_effective *effe
 	fm_effective_add(effective, "connection", "tcp");
 	fm_effective_add(effective, "memory_path", lane->stage_out || lane->stage_in ? "staged" : "host");
 	fm_effective_add(effective, "socket", "%s", lane->local);
+	if (endpoint->work->bidirectional)
+		fm_effective_add(effective, "sockets_per_stream", "2");
 	fm_tcp_socket_effective(lane->fd, effective);
 	return 0;
 }
@@ -307,7 +327,7 @@ static int tcp_effective(struct fm_endpoint *endpoint, struct fm_effective *effe
 static int tcp_counters(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error)
 {
 	(void)error;
-	for (uint32_t i = 0; i < endpoint->work->streams; i++)
+	for (uint32_t i = 0; i < tcp_sockets(endpoint->work); i++)
 		fm_tcp_socket_counters(endpoint->lanes[i].fd, counters);
 	return 0;
 }
