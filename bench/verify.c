@@ -78,7 +78,7 @@ static int incoming_check(const struct fm_verify *verify, uint32_t stream, uint6
 
 	if (code != -EBADMSG)
 		return code;
-	if (sequence >= work->slots && !reads(verify) &&
+	if (sequence / work->slots > 0 && !reads(verify) &&
 	    in->kind->verify(in, slot_of(verify, sequence), work->size_bytes,
 			     message_seed(verify, peer_of(verify), stream, sequence - work->slots), &ignored) == 0)
 		return fm_error_set(error, -EBADMSG, FM_REASON_VERIFY,
