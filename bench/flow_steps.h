@@ -12,13 +12,13 @@
 #define FM_NAP_NS 50000 /* between two looks at something that takes its time */
 
 /* Each takes a struct fm_flow_thread. */
-void fm_step_prepare(void *thread);
-void fm_step_connect(void *thread);
-void fm_step_disconnect(void *thread);
-void fm_step_progress(void *thread); /* between steps */
-void fm_step_before(void *thread);   /* counters */
-void fm_step_after(void *thread);    /* counters, and effective values */
-void fm_step_close(void *thread);
+void fm_step_prepare(void *argument);
+void fm_step_connect(void *argument);
+void fm_step_disconnect(void *argument);
+void fm_step_progress(void *argument); /* between steps */
+void fm_step_before(void *argument);   /* counters */
+void fm_step_after(void *argument);    /* counters, and effective values */
+void fm_step_close(void *argument);
 
 void fm_step_arm(struct fm_flow_thread *thread);
 void fm_step_run(struct fm_flow_thread *thread);
