@@ -64,7 +64,8 @@ struct fm_flow_setup {
 	const struct fm_clock *clock;
 	const struct fm_services *services;
 	const json_t *options; /* {transport: {option: text}} or NULL */
-	uint64_t give_up_ns;   /* when connect or disconnect has called again for long enough */
+	const struct fm_registry *registry;
+	uint64_t give_up_ns; /* when connect or disconnect has called again for long enough */
 	atomic_int *stop;
 	int wake_fd;
 };

@@ -431,8 +431,7 @@ static void point_abort(struct fm_point_run *p, struct fm_error *error)
 
 int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm_measurement *measurement)
 {
-	const struct fm_flows_setup setup = {&run->session,	point, &run->place_a, &run->clock,
-					     run->plan.options, false};
+	const struct fm_flows_setup setup = {&run->session, point, &run->place_a, &run->clock, &run->plan, false};
 	struct fm_point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
 	struct fm_error *error = &measurement->error;
 	int code;

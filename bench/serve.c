@@ -12,7 +12,6 @@
 #include "bench/node.h"
 #include "bench/plan.h"
 #include "bench/wire.h"
-#include "transports/registry.h"
 
 #define OPERATIONS_MAX (1ll << 50)
 #define LOSSY_WAIT_NS  200000000 /* stragglers of a path that may lose, after the drive is through */
@@ -255,8 +254,8 @@ static const struct fm_point *find_point(const struct fm_plan *plan, json_int_t 
 static int serve_point(struct client *client, const json_t *message, struct fm_error *error)
 {
 	const struct fm_point *point = find_point(&client->plan, json_integer_value(json_object_get(message, "id")));
-	const struct fm_flows_setup setup = {client->session,	   point, &client->place, &client->server->clock,
-					     client->plan.options, true};
+	const struct fm_flows_setup setup = {client->session,	     point,	    &client->place,
+					     &client->server->clock, &client->plan, true};
 	struct served_point p = {.client = client, .point = point};
 	struct fm_capability capability = {0};
 	struct fm_error cause = {0};
@@ -331,7 +330,9 @@ static int serve_offer(struct client *client, struct fm_nics *nics, struct fm_er
 	json_decref(offer);
 	if (code == 0)
 		code = fm_nics_read("/sys", nics, error);
-	return code ? code : fm_session_send(client->session, fm_offer_make(client->server->node, nics), error);
+	return code ? code
+		    : fm_session_send(client->session,
+				      fm_offer_make(client->server->node, nics, client->server->registry), error);
 }
 
 static int place_here(struct client *client, const struct fm_nics *nics, struct fm_error *error)
@@ -443,7 +444,7 @@ static void turn_away(struct fm_session *session, struct fm_control *control)
 
 int fm_server_client(struct fm_server *server, struct fm_error *error)
 {
-	struct client client = {.server = server, .session = &server->session};
+	struct client client = {.server = server, .session = &server->session, .plan.registry = server->registry};
 	struct fm_nics *nics = calloc(1, sizeof(*nics));
 	int code = 0;
 
