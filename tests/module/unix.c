@@ -225,7 +225,14 @@ static int unix_explain(void *self, struct fm_error *error)
 static int unix_query(const struct fm_place *place, const void *options, const struct fm_transport *const *transports,
 		      struct fm_capabilities *capabilities, struct fm_error *error)
 {
-	const struct fm_capability delivered = {true, false, FM_DELIVERED, "", 1, MESSAGE_MAX, DEPTH_MAX};
+	const struct fm_capability delivered = {
+		.supported = true,
+		.completion = FM_DELIVERED,
+		.variant = "",
+		.size_min = 1,
+		.size_max = MESSAGE_MAX,
+		.depth_max = DEPTH_MAX,
+	};
 
 	(void)place, (void)options, (void)transports, (void)error;
 	capabilities->tests[FM_SEND_BW] = delivered;
@@ -276,10 +283,9 @@ static int unix_listen(struct fm_endpoint *endpoint, struct fm_error *error)
 static int unix_refuse(const struct fm_work *work, const struct fm_buffer *buffers, uint32_t count,
 		       struct fm_error *error)
 {
-	if (work->bidirectional || work->verify)
+	if (work->bidirectional)
 		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
-				    "unix measures one direction and does not verify: leave out %s",
-				    work->verify ? "--verify" : "--bidirectional");
+				    "unix measures one direction at a time: leave out --bidirectional");
 	for (uint32_t i = 0; i < count; i++)
 		if (!buffers[i].cpu_access)
 			return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
@@ -304,7 +310,7 @@ static int unix_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buffe
 			.fd = -1,
 			.out = buffers[2 * (size_t)i],
 			.in = buffers[2 * (size_t)i + 1],
-			.waits = &endpoint->waits[fm_work_thread(work, i) * each],
+			.waits = &endpoint->waits[i - i % each], /* lanes of a thread stand together */
 			.waits_count = each,
 		};
 	return work->passive ? unix_listen(endpoint, error) : 0;
