@@ -112,7 +112,7 @@ class Outside(Module):
     def test_streams_threads_and_events(self):
         self.path(GOOD)
         for more in ((), ("--events",)):
-            found, _ = self.pair("--local", "--transport", "unix", "--test", "send_lat,send_bw", "--size", "8,1M",
+            found, _ = self.pair("--local", "--transport", "unix", "--test", "send_lat,send_bw", "--size", "8,64K",
                                  "--streams", "4", "--threads", "2", *more)
             self.assertEqual([r["status"] for r in found], ["ok"] * 4)
 
