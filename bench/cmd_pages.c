@@ -23,13 +23,8 @@ void fm_command_help(const struct fm_command *command, const struct fm_option_se
 /* The command's own options and, for pair, those of every backend. */
 static size_t sets_of(const struct fm_command *command, const struct fm_option_set **sets)
 {
-	size_t count = 0;
-
-	sets[count++] = command->options;
-	for (const struct fm_transport *const *at = fm_transports; *at && command == &fm_command_pair; at++)
-		if ((*at)->options && (*at)->options->count && count < 1 + FM_BACKENDS_MAX)
-			sets[count++] = (*at)->options;
-	return count;
+	sets[0] = command->options;
+	return command == &fm_command_pair ? 1 + fm_backend_sets(sets + 1) : 1;
 }
 
 static void man_exit_status(void)
@@ -57,12 +52,14 @@ static void man_overview(void)
 	     ".TP\n.I fabmark-results/<run-id>/run.json\nwhat varies between runs\n"
 	     ".TP\n.I ~/.config/fabmark/token\nthe secret that both nodes share, mode 0600\n"
 	     ".SH ENVIRONMENT\n"
-	     ".TP\n.B FABMARK_TOKEN\nthe secret, before the file");
+	     ".TP\n.B FABMARK_TOKEN\nthe secret, before the file\n"
+	     ".TP\n.B FABMARK_TRANSPORT_PATH\nfolders and files, parted by colons, with transports that are loaded at "
+	     "run time; on both nodes");
 }
 
 static void man_command(const struct fm_command *command)
 {
-	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX];
+	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX];
 	size_t count = sets_of(command, sets);
 
 	printf(".TH FABMARK-%s 1 \"\" \"fabmark " FM_VERSION "\"\n", command->name);
@@ -75,7 +72,7 @@ static void man_command(const struct fm_command *command)
 
 static void bash_options(const struct fm_command *command)
 {
-	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX];
+	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX];
 	size_t count = sets_of(command, sets);
 
 	printf("\t\t%s) words=\"", command->name);
@@ -101,8 +98,8 @@ static void bash_completion(void)
 		bash_options(*at);
 	puts("\t\tesac\n\t\tcase $before in");
 	printf("\t\t--transport) words=\"auto all");
-	for (const struct fm_transport *const *at = fm_transports; *at; at++)
-		printf(" %s", (*at)->name);
+	for (const struct fm_backend *at = fm_backends; at->table; at++)
+		printf(" %s", at->table->name);
 	printf("\" ;;\n\t\t--test) words=\"all lat bw");
 	for (int i = 0; i < FM_TEST_COUNT; i++)
 		printf(" %s", fm_tests[i].name);

@@ -11,36 +11,53 @@
 #include "common/memory/memory.h"
 #include "transports/registry.h"
 
-enum { SETS_MAX = 1 + FM_BACKENDS_MAX };
+enum { SETS_MAX = 1 + FM_TRANSPORTS_MAX };
 
-/* The command's own options and those of every backend, each with the struct that its rows fill. */
+/*
+ * The command's own options, those of every backend of this tree, and behind the parsed ones those of modules from
+ * outside, each with the struct that its rows fill.
+ */
 struct pair_options {
 	const struct fm_option_set *sets[SETS_MAX];
 	void *values[SETS_MAX];
-	size_t count;
+	size_t count, parsed;
 	struct fm_pair_config config;
 };
 
+static int options_add(struct pair_options *options, const struct fm_option_set *set, struct fm_error *error)
+{
+	void *values = calloc(1, set->bytes);
+
+	if (!values)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for options");
+	options->sets[options->count] = set;
+	options->values[options->count++] = values;
+	return fm_options_defaults(set, values, error);
+}
+
 static int options_begin(struct pair_options *options, struct fm_error *error)
 {
-	int code;
+	const struct fm_option_set *sets[FM_TRANSPORTS_MAX];
+	size_t count = fm_backend_sets(sets);
+	int code = fm_options_defaults(&fm_pair_option_set, &options->config, error);
 
 	options->sets[0] = &fm_pair_option_set;
 	options->values[0] = &options->config;
 	options->count = 1;
-	for (const struct fm_transport *const *at = fm_transports; *at && options->count < SETS_MAX; at++) {
-		const struct fm_option_set *set = (*at)->options;
+	for (size_t i = 0; i < count && code == 0; i++)
+		code = options_add(options, sets[i], error);
+	options->parsed = options->count;
+	return code ? code : fm_options_check(options->sets, options->count, error);
+}
 
-		if (!set || !set->count)
-			continue;
-		options->values[options->count] = calloc(1, set->bytes);
-		if (!options->values[options->count])
-			return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for options");
-		options->sets[options->count++] = set;
-	}
-	code = fm_options_check(options->sets, options->count, error);
-	for (size_t i = 0; i < options->count && code == 0; i++)
-		code = fm_options_defaults(options->sets[i], options->values[i], error);
+/* Once they are loaded: they are set by --set alone, so that no module can take the name of an option of pair. */
+static int options_add_outside(struct pair_options *options, const struct fm_registry *registry, struct fm_error *error)
+{
+	int code = 0;
+
+	for (uint32_t i = 0; i < registry->count && code == 0; i++)
+		if (registry->entries[i].outside && registry->entries[i].table.options->count)
+			code = options_add(options, registry->entries[i].table.options, error);
 	return code;
 }
 
@@ -93,6 +110,7 @@ static int pair_measure(const struct fm_program *program, const struct pair_opti
 		return FM_EXIT_UNMEASURED;
 	}
 	pair->run.config = &options->config;
+	pair->run.plan.registry = program->registry;
 	pair->host = host;
 	pair->arguments = arguments_document(program);
 	pair->out_given = out_given;
@@ -124,7 +142,49 @@ static int split_transport(struct pair_options *options, struct fm_error *error)
 	return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "transport '%s' takes nothing behind a colon", name);
 }
 
-static int check_words(const struct fm_pair_config *config, const char *host, struct fm_error *error)
+/* One --set NAME.KEY=VALUE, whose form has been checked. */
+static int apply_setting(struct pair_options *options, const struct fm_registry *registry, const char *setting,
+			 struct fm_error *error)
+{
+	char name[FM_TEXT_MAX], *key, *value;
+	const struct fm_registered *found;
+
+	snprintf(name, sizeof(name), "%s", setting);
+	key = strchr(name, '.');
+	*key++ = '\0';
+	value = strchr(key, '=');
+	*value++ = '\0';
+	for (size_t i = 1; i < options->count; i++)
+		if (strcmp(options->sets[i]->name, name) == 0)
+			return fm_options_set(options->sets[i], options->values[i], key, value, error)
+				       ? fm_error_prefix(error, "--set: ")
+				       : 0;
+	found = fm_registry_find(registry, name);
+	if (!found)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "--set: no transport '%s' here: 'fabmark devices' lists those that there are",
+				    name);
+	if (found->table.absent)
+		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT, "--set: %s cannot run here: %s", name,
+				    found->table.absent);
+	return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "--set: transport '%s' has no options", name);
+}
+
+/* What the command line says of transports, once it is known which there are. */
+static int apply_transports(struct pair_options *options, const struct fm_registry *registry, struct fm_error *error)
+{
+	const struct fm_settings *settings = &options->config.what.settings;
+	int code = options_add_outside(options, registry, error);
+
+	if (code == 0)
+		code = split_transport(options, error);
+	for (uint32_t i = 0; i < settings->count && code == 0; i++)
+		code = apply_setting(options, registry, settings->text[i], error);
+	return code;
+}
+
+static int check_words(const struct fm_pair_config *config, const struct fm_registry *registry, const char *host,
+		       struct fm_error *error)
 {
 	if (config->where.local && host)
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
@@ -133,9 +193,10 @@ static int check_words(const struct fm_pair_config *config, const char *host, st
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
 				    "the host is empty; give a name or an address, or nothing to be the server");
 	if (strcmp(config->what.transport, "auto") != 0 && strcmp(config->what.transport, "all") != 0 &&
-	    !fm_transport_find(config->what.transport))
+	    !fm_registry_find(registry, config->what.transport))
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
-				    "no transport '%s' in this version: 'fabmark devices' lists those that there are",
+				    "no transport '%s' here: 'fabmark devices' lists those that there are, and modules "
+				    "that gave none; FABMARK_TRANSPORT_PATH says where modules lie",
 				    config->what.transport);
 	if (!fm_memory_find(config->what.memory.local) || !fm_memory_find(config->what.memory.remote))
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
@@ -159,19 +220,22 @@ static int pair_run(const struct fm_command *command, const struct fm_program *p
 	if (code == 0) {
 		struct fm_option_parser ready = parser;
 
-		ready.count = options.count;
+		ready.count = options.parsed;
 		code = fm_options_parse(&ready, program->argc, program->argv, &host, &positional, given, error);
 	}
 	if (positional == 0)
 		host = NULL;
-	if (code == 0)
-		code = split_transport(&options, error);
+	/* Not for --help, which is the same everywhere. */
+	if (code == 0 && !options.config.help) {
+		fm_registry_load(program->registry);
+		code = apply_transports(&options, program->registry, error);
+	}
 	if (code == 0 && !options.config.help)
-		code = check_words(&options.config, host, error);
+		code = check_words(&options.config, program->registry, host, error);
 	if (code)
 		code = fm_exit_code(error, 0);
 	else if (options.config.help)
-		fm_command_help(command, options.sets, options.count);
+		fm_command_help(command, options.sets, options.parsed);
 	else if (!host && !options.config.where.local)
 		code = fm_serve_as_pair(&options.config, program, error);
 	else

@@ -195,6 +195,8 @@ static int serve_start(const struct fm_serve_config *config, const struct fm_pro
 		return FM_EXIT_UNMEASURED;
 	}
 	serving->config = *config;
+	fm_registry_load(program->registry);
+	serving->server.registry = program->registry;
 	code = serve_here(serving, program, error);
 	free(serving);
 	return code;

@@ -5,6 +5,7 @@
 #define FM_COMMAND_H
 
 #include "common/options.h"
+#include "transports/registry.h"
 
 /* Exit codes, the same for every command. */
 enum fm_exit {
@@ -20,6 +21,7 @@ struct fm_program {
 	int argc; /* of the command: argv[0] is its name */
 	char **argv;
 	int signal_fd;
+	struct fm_registry *registry; /* empty until a command that needs it has called fm_registry_load */
 };
 
 struct fm_command {

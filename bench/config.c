@@ -158,6 +158,25 @@ static int ends_parse(const struct fm_option *row, const char *text, void *field
 	return 0;
 }
 
+/* Repeated, it adds to the list, unlike other options. */
+static int settings_parse(const struct fm_option *row, const char *text, void *field, struct fm_error *error)
+{
+	struct fm_settings *settings = field;
+	size_t name = strcspn(text, ".="), key = text[name] == '.' ? strcspn(text + name + 1, "=") : 0;
+
+	(void)row;
+	if (!name || !key || text[name + 1 + key] != '=')
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "write TRANSPORT.OPTION=VALUE, as in tcp.mss=1400");
+	if (strlen(text) >= sizeof(settings->text[0]))
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "longer than %d characters", FM_TEXT_MAX - 1);
+	if (settings->count == FM_SETTINGS_MAX)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "more than %d of them", FM_SETTINGS_MAX);
+	snprintf(settings->text[settings->count++], sizeof(settings->text[0]), "%s", text);
+	return 0;
+}
+
 const struct fm_option_type fm_option_sizes = {"sizes", true, sizeof(struct fm_size_list), sizes_parse};
 const struct fm_option_type fm_option_tests = {"tests", true, sizeof(struct fm_test_list), tests_parse};
 const struct fm_option_type fm_option_ends = {"ends", true, sizeof(struct fm_ends), ends_parse};
+const struct fm_option_type fm_option_settings = {"settings", true, sizeof(struct fm_settings), settings_parse};

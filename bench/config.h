@@ -7,7 +7,7 @@
 #include "common/options.h"
 #include "transports/test.h"
 
-enum { FM_SIZES_MAX = 128, FM_BACKENDS_MAX = 16 };
+enum { FM_SIZES_MAX = 128, FM_SETTINGS_MAX = 32 };
 
 /* --size: in the order given, without repetition. count 0: none given. */
 struct fm_size_list {
@@ -26,9 +26,16 @@ struct fm_ends {
 	char local[FM_TEXT_MAX], remote[FM_TEXT_MAX];
 };
 
+/* --set: NAME.KEY=VALUE, as often as it was given. */
+struct fm_settings {
+	uint32_t count;
+	char text[FM_SETTINGS_MAX][FM_TEXT_MAX];
+};
+
 /* What is measured. */
 struct fm_pair_what {
 	char transport[FM_TEXT_MAX];
+	struct fm_settings settings;
 	struct fm_test_list tests;
 	struct fm_size_list sizes;
 	bool all_sizes;
@@ -85,6 +92,6 @@ extern const struct fm_option_alias fm_pair_aliases[];
 extern const struct fm_option_rule fm_pair_rules[];
 
 /* Types of this file's fields, for tests and other tables. */
-extern const struct fm_option_type fm_option_sizes, fm_option_tests, fm_option_ends;
+extern const struct fm_option_type fm_option_sizes, fm_option_tests, fm_option_ends, fm_option_settings;
 
 #endif

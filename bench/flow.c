@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "common/memory/memory.h"
-#include "transports/registry.h"
 
 #define SETUP_NS    1000000000u
 #define RATE_STAMPS 1000 /* of a stream in a repetition of a bandwidth test */
@@ -244,7 +243,7 @@ static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, st
 	const char *memory = setup->passive ? point->memory_b : point->memory_a;
 	const char *device = strchr(memory, ':');
 
-	flow->transport = fm_transport_find(point->transport);
+	flow->transport = fm_transport_among(setup->registry->list, point->transport);
 	flow->kind = fm_memory_find(memory);
 	if (!flow->transport || !flow->kind)
 		return fm_error_set(error, -ENOENT, FM_REASON_ABSENT, "no transport '%s' or no memory kind '%s' here",

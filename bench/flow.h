@@ -67,6 +67,7 @@ struct fm_flow_setup {
 	const struct fm_services *services;
 	const json_t *options; /* {transport: {option: text}} or NULL */
 	uint64_t verify_seed;  /* not 0: messages are compared instead of timed */
+	const struct fm_registry *registry;
 	atomic_int *stop;
 	int wake_fd;
 };

@@ -60,6 +60,7 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 		.random = service_random,
 		.stopped = service_stopped,
 		.port = setup->session->door ? fm_door_port(setup->session->door) : 0,
+		.transports = setup->plan->registry->list,
 	};
 	for (uint32_t i = 0; i < setup->place->count; i++) {
 		const struct fm_flow_setup flow = {
@@ -69,7 +70,8 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 			.passive = setup->passive,
 			.clock = setup->clock,
 			.services = &flows->services,
-			.options = setup->options,
+			.options = setup->plan->options,
+			.registry = setup->plan->registry,
 			.verify_seed = setup->verify_seed,
 			.stop = &flows->stop,
 			.wake_fd = setup->session->wake_fd,

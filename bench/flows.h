@@ -23,7 +23,7 @@ struct fm_flows_setup {
 	const struct fm_point *point;
 	const struct fm_place *place;
 	const struct fm_clock *clock;
-	const json_t *options;
+	const struct fm_plan *plan; /* that the point is of: its options and registry */
 	bool passive;
 	uint64_t verify_seed; /* not 0: messages are compared instead of timed */
 };

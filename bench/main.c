@@ -114,7 +114,8 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct fm_command *command = find_command(name);
-	struct fm_program program = {.argc = argc - 1, .argv = argv + 1};
+	struct fm_registry registry = {.count = 0};
+	struct fm_program program = {.argc = argc - 1, .argv = argv + 1, .registry = &registry};
 	struct fm_error error = {0};
 	int code;
 

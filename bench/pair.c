@@ -146,7 +146,7 @@ static int pair_agree(struct fm_pair *pair, struct fm_error *error)
 	if (code == 0)
 		code = fm_nics_read("/sys", nics, error);
 	if (code == 0)
-		code = fm_session_send(session, fm_offer_make(pair->run.node_a, nics), error);
+		code = fm_session_send(session, fm_offer_make(pair->run.node_a, nics, pair->run.plan.registry), error);
 	if (code == 0)
 		code = fm_session_expect(session, "offer", fm_now_ns() + FM_PHASE_NS, &offer, error);
 	if (code == 0)

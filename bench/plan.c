@@ -12,7 +12,6 @@
 #include "bench/session.h"
 #include "common/memory/memory.h"
 #include "topology/cgroup.h"
-#include "transports/registry.h"
 
 #define DEPTH_DEFAULT	 128
 #define STRIDE_ALIGN	 64		/* a cache line: no two messages share one */
@@ -32,11 +31,11 @@ static json_t *text_or_null(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
-json_t *fm_offer_make(const char *node, const struct fm_nics *nics)
+json_t *fm_offer_make(const char *node, const struct fm_nics *nics, const struct fm_registry *registry)
 {
 	json_t *transports = json_array(), *memory = json_array();
 
-	for (const struct fm_transport *const *at = fm_transports; *at; at++)
+	for (const struct fm_transport *const *at = registry->list; *at; at++)
 		json_array_append_new(transports, json_pack("{s:s, s:o}", "name", (*at)->name, "absent",
 							    text_or_null((*at)->absent)));
 	for (const struct fm_memory_kind *const *at = fm_memory_kinds; *at; at++)
@@ -45,6 +44,10 @@ json_t *fm_offer_make(const char *node, const struct fm_nics *nics)
 	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "type", "offer", "node", node, "nics", fm_nics_to_json(nics),
 			 "transports", transports, "memory", memory);
 }
+
+/* For either end: what to do about it is the same. */
+static const char no_transport[] = "no transport of this name is there; a module is needed on both nodes, in a folder "
+				   "that FABMARK_TRANSPORT_PATH names where fabmark is started";
 
 /* Why the peer cannot do `name` of its offer's list; NULL where it can. */
 static const char *peer_absent(const json_t *offer, const char *list, const char *name)
@@ -61,7 +64,7 @@ static const char *peer_absent(const json_t *offer, const char *list, const char
 			continue;
 		return json_is_string(absent) ? json_string_value(absent) : NULL;
 	}
-	return "its build does not have it";
+	return strcmp(list, "transports") == 0 ? no_transport : "its build does not have it";
 }
 
 static int plan_add(struct fm_plan *plan, const struct fm_point *point, struct fm_error *error)
@@ -92,7 +95,7 @@ static int transport_query(const struct fm_transport *transport, const struct fm
 	memset(capabilities, 0, sizeof(*capabilities));
 	if (!values)
 		return error->code;
-	code = transport->query(place, values, capabilities, error);
+	code = transport->query(place, values, plan->registry->list, capabilities, error);
 	free(values);
 	return code;
 }
@@ -238,7 +241,7 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 	int code = 0;
 
 	if (!best && !all) {
-		const struct fm_transport *transport = fm_transport_find(what->transport);
+		const struct fm_transport *transport = fm_transport_among(plan->registry->list, what->transport);
 
 		if (!transport)
 			return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
@@ -246,7 +249,7 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 					    what->transport);
 		code = add_transport(&builder, transport, true);
 	}
-	for (const struct fm_transport *const *at = fm_transports; *at && code == 0 && (best || all); at++) {
+	for (const struct fm_transport *const *at = plan->registry->list; *at && code == 0 && (best || all); at++) {
 		if (!(*at)->automatic)
 			continue;
 		if (best && ((*at)->absent || peer_absent(peer_offer, "transports", (*at)->name)))
@@ -314,13 +317,13 @@ static void check_memory(struct fm_point *point, const char *memory, uint32_t fl
 int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place,
 		   struct fm_capability *capability, struct fm_error *error)
 {
-	const struct fm_transport *transport = fm_transport_find(point->transport);
+	const struct fm_transport *transport = fm_transport_among(plan->registry->list, point->transport);
 	struct fm_capabilities capabilities;
 	int code;
 
 	if (!transport || transport->absent)
 		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT, "%s cannot run here: %s", point->transport,
-				    transport ? transport->absent : "this build does not have it");
+				    transport ? transport->absent : no_transport);
 	code = transport_query(transport, plan, place, &capabilities, error);
 	if (code == 0)
 		*capability = capabilities.tests[point->test];
@@ -524,16 +527,19 @@ int fm_plan_apply_answer(struct fm_plan *plan, const json_t *answer, const char 
 
 static json_t *option_to_json(const struct fm_option *row, const void *values)
 {
+	const struct fm_option_type *type = fm_option_type_of(row);
 	const void *field = (const char *)values + row->offset;
 	char text[64];
 
-	if (row->type == &fm_option_flag)
-		return *(const bool *)field ? json_string("") : NULL;
-	if (row->type == &fm_option_text || row->type == &fm_option_choice)
+	if (type == &fm_option_flag && *(const bool *)field == (strcmp(row->value, "true") == 0))
+		return NULL;
+	if (type == &fm_option_flag)
+		return json_string(*(const bool *)field ? "true" : "false");
+	if (type == &fm_option_text || type == &fm_option_choice)
 		return strcmp(field, row->value ? row->value : "") ? json_string(field) : NULL;
-	if (row->type == &fm_option_count)
+	if (type == &fm_option_count)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)*(const uint64_t *)field);
-	else if (row->type == &fm_option_seconds)
+	else if (type == &fm_option_seconds)
 		snprintf(text, sizeof(text), "%.9f", *(const double *)field);
 	else
 		return NULL;

@@ -11,7 +11,7 @@
 
 #include "bench/config.h"
 #include "topology/placement.h"
-#include "transports/transport.h"
+#include "transports/registry.h"
 
 enum { FM_POINTS_PER_MESSAGE = 100, FM_POINTS_MAX = 100000 };
 
@@ -38,12 +38,13 @@ struct fm_plan {
 	char cpus_a[FM_TEXT_MAX], cpus_b[FM_TEXT_MAX]; /* --cpu of the initiator and of its peer */
 	uint32_t shares;			       /* 2: both ends on this machine */
 	json_t *options;			       /* {transport: {option: text}}, or NULL */
+	const struct fm_registry *registry;	       /* the caller's, set before all else */
 };
 
 void fm_plan_free(struct fm_plan *plan);
 
 /* What this node offers: {"type": "offer", node, nics, transports: [{name, absent}], memory: [{name, absent}]}. */
-json_t *fm_offer_make(const char *node, const struct fm_nics *nics);
+json_t *fm_offer_make(const char *node, const struct fm_nics *nics, const struct fm_registry *registry);
 
 /* Appends the points that config asks for, refused ones included. peer_offer: the other node's. place: this node's. */
 int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const json_t *peer_offer,

@@ -504,7 +504,7 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 					     .point = p->point,
 					     .place = &run->place_a,
 					     .clock = &run->clock,
-					     .options = run->plan.options,
+					     .plan = &run->plan,
 					     .verify_seed = p->verify_seed};
 	int code;
 

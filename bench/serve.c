@@ -13,7 +13,6 @@
 #include "bench/node.h"
 #include "bench/plan.h"
 #include "bench/wire.h"
-#include "transports/registry.h"
 
 #define OPERATIONS_MAX (1ll << 50)
 #define LOSSY_WAIT_NS  200000000 /* stragglers of a path that may lose, after the drive is through */
@@ -309,7 +308,7 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 					     .point = point,
 					     .place = &client->place,
 					     .clock = &client->server->clock,
-					     .options = client->plan.options,
+					     .plan = &client->plan,
 					     .passive = true,
 					     .verify_seed = (uint64_t)seed};
 	struct served_point p = {.client = client, .point = point};
@@ -391,7 +390,9 @@ static int serve_offer(struct client *client, struct fm_nics *nics, struct fm_er
 	json_decref(offer);
 	if (code == 0)
 		code = fm_nics_read("/sys", nics, error);
-	return code ? code : fm_session_send(client->session, fm_offer_make(client->server->node, nics), error);
+	return code ? code
+		    : fm_session_send(client->session,
+				      fm_offer_make(client->server->node, nics, client->server->registry), error);
 }
 
 static int place_here(struct client *client, const struct fm_nics *nics, struct fm_error *error)
@@ -503,7 +504,7 @@ static void turn_away(struct fm_session *session, struct fm_control *control)
 
 int fm_server_client(struct fm_server *server, struct fm_error *error)
 {
-	struct client client = {.server = server, .session = &server->session};
+	struct client client = {.server = server, .session = &server->session, .plan.registry = server->registry};
 	struct fm_nics *nics = calloc(1, sizeof(*nics));
 	int code = 0;
 

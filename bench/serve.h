@@ -6,10 +6,12 @@
 
 #include "bench/session.h"
 #include "common/clock.h"
+#include "transports/registry.h"
 
 struct fm_server {
 	struct fm_session session;
 	struct fm_clock clock;
+	const struct fm_registry *registry;
 	char node[128];
 	void (*say)(void *context, const char *sentence); /* serve's log line on stderr; never NULL */
 	void *context;

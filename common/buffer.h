@@ -7,7 +7,6 @@
 #ifndef FM_BUFFER_H
 #define FM_BUFFER_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +68,16 @@ static inline uint8_t fm_pattern_byte(uint64_t seed, uint64_t i)
 	return (uint8_t)(fm_pattern_word(seed, i / 8) >> (i % 8 * 8));
 }
 
+/* A word to or from little-endian; by hand, since <endian.h> is none of C11's. */
+static inline uint64_t fm_pattern_le64(uint64_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return __builtin_bswap64(word);
+#else
+	return word;
+#endif
+}
+
 /* For kinds: the first `bytes` bytes of the pattern, written to host memory of any alignment. */
 static inline void fm_pattern_fill(void *at, size_t bytes, uint64_t seed)
 {
@@ -76,7 +85,7 @@ static inline void fm_pattern_fill(void *at, size_t bytes, uint64_t seed)
 	size_t i = 0;
 
 	for (; i + 8 <= bytes; i += 8) {
-		uint64_t word = htole64(fm_pattern_word(seed, i / 8));
+		uint64_t word = fm_pattern_le64(fm_pattern_word(seed, i / 8));
 
 		memcpy(to + i, &word, 8);
 	}
@@ -94,7 +103,7 @@ static inline size_t fm_pattern_check(const void *at, size_t bytes, uint64_t see
 		uint64_t word;
 
 		memcpy(&word, from + i, 8);
-		if (le64toh(word) != fm_pattern_word(seed, i / 8))
+		if (fm_pattern_le64(word) != fm_pattern_word(seed, i / 8))
 			break;
 	}
 	while (i < bytes && from[i] == fm_pattern_byte(seed, i))

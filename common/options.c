@@ -139,7 +139,7 @@ static void *field(const struct fm_option *row, void *values)
 static int store(const struct scan *scan, const struct target *target, const char *shown, const char *text)
 {
 	const struct fm_option *row = target->row;
-	int rc = row->type->parse(row, text, field(row, target->values), scan->error);
+	int rc = fm_option_type_of(row)->parse(row, text, field(row, target->values), scan->error);
 
 	if (rc)
 		return fm_error_prefix(scan->error, "%.*s '%.*s': ", SHOWN_MAX, shown, SHOWN_MAX, text);
@@ -183,7 +183,7 @@ static int read_long(struct scan *scan)
 	if (!find(scan, word + 2, length - 2, 0, &target))
 		return unknown(scan, word, (int)least(length, SHOWN_MAX));
 	snprintf(shown, sizeof(shown), "--%s", target.row->name);
-	if (target.row->type->takes_value)
+	if (fm_option_type_of(target.row)->takes_value)
 		return equals ? store(scan, &target, shown, equals + 1) : store_next(scan, &target, shown);
 	if (equals)
 		return fm_error_set(scan->error, -EINVAL, FM_REASON_USAGE, "%s takes no value; leave '%.*s' out", shown,
@@ -201,7 +201,7 @@ static int read_letters(struct scan *scan)
 
 		if (!find(scan, NULL, 0, *letter, &target))
 			return unknown(scan, shown, 2);
-		if (target.row->type->takes_value)
+		if (fm_option_type_of(target.row)->takes_value)
 			return letter[1] ? store(scan, &target, shown, letter + 1) : store_next(scan, &target, shown);
 		rc = store(scan, &target, shown, "true");
 		if (rc)
@@ -295,7 +295,7 @@ int fm_options_set(const struct fm_option_set *set, void *values, const char *na
 	int rc;
 
 	if (row) {
-		rc = row->type->parse(row, text, field(row, values), error);
+		rc = fm_option_type_of(row)->parse(row, text, field(row, values), error);
 		return rc ? fm_error_prefix(error, "%s%s%s '%.*s': ", owner, dot, name, SHOWN_MAX, text) : 0;
 	}
 	instead = nearest(&set, 1, name, strlen(name));
@@ -310,7 +310,10 @@ int fm_options_defaults(const struct fm_option_set *set, void *values, struct fm
 	memset(values, 0, set->bytes);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct fm_option *row = &set->rows[i];
-		int rc = *row->value ? row->type->parse(row, row->value, field(row, values), error) : 0;
+		int rc = 0;
+
+		if (*row->value)
+			rc = fm_option_type_of(row)->parse(row, row->value, field(row, values), error);
 
 		if (rc) {
 			error->reason = FM_REASON_INTERNAL;
@@ -331,21 +334,23 @@ static bool is_name(const char *name)
 /* What is wrong with a row on its own; NULL where nothing is. */
 static const char *row_fault(const struct fm_option_set *set, const struct fm_option *row)
 {
+	const struct fm_option_type *type = fm_option_type_of(row);
+
 	if (!is_name(row->name))
 		return "a name is 2 to 40 of a-z, 0-9, - and _";
 	if (row->letter && !isalnum((unsigned char)row->letter))
 		return "its letter is neither a letter nor a digit";
-	if (!row->type || !row->type->parse || !row->value)
+	if (!type || !type->parse || !row->value)
 		return "type or default is NULL";
 	if (!row->hidden && (!row->help || !*row->help || strchr(row->help, '\n') || !row->group || !*row->group))
 		return "needs a group and one line of help";
-	if (row->type == &fm_option_choice && (!row->choices || !*row->choices))
+	if (type == &fm_option_choice && (!row->choices || !*row->choices))
 		return "a choice needs its choices";
-	if (row->type->takes_value != (row->argument || row->choices))
+	if (type->takes_value != (row->argument || row->choices))
 		return "has an argument if and only if it takes a value";
 	if (row->minimum < 0 || row->maximum < 0 || (row->maximum > 0 && row->maximum < row->minimum))
 		return "its range is empty";
-	if (row->offset > set->bytes || row->type->bytes > set->bytes - row->offset)
+	if (row->offset > set->bytes || type->bytes > set->bytes - row->offset)
 		return "its field lies outside the struct";
 	return NULL;
 }

@@ -31,6 +31,20 @@ struct fm_option_type {
 	int (*parse)(const struct fm_option *row, const char *text, void *field, struct fm_error *error);
 };
 
+/*
+ * The types that a transport's rows may have, by number: a row may lie in a module, which names no symbol of the
+ * program.
+ */
+enum fm_option_kind {
+	FM_OPTION_TYPED, /* none of these: the row's type says */
+	FM_OPTION_FLAG,	 /* fm_option_flag, and so on */
+	FM_OPTION_COUNT,
+	FM_OPTION_SECONDS,
+	FM_OPTION_TEXT,
+	FM_OPTION_CHOICE,
+	FM_OPTION_KINDS
+};
+
 /* bool; no value on the command line, "true" or "false" elsewhere */
 extern const struct fm_option_type fm_option_flag;
 /* uint64_t in [minimum, maximum]; suffixes K, M, G (1,024-based) */
@@ -49,12 +63,16 @@ struct fm_option {
 	const char *value;    /* the default, as it would be typed; "" leaves the field zeroed */
 	const char *help;     /* one line, lower case, no full stop */
 	const char *group;    /* heading in --help */
-	const struct fm_option_type *type;
-	size_t offset;		 /* of the field in the set's struct */
-	double minimum, maximum; /* of counts and seconds; maximum 0: no upper bound */
+	enum fm_option_kind kind;
+	const struct fm_option_type *type; /* NULL: that of kind; the program's own rows alone have one */
+	size_t offset;			   /* of the field in the set's struct */
+	double minimum, maximum;	   /* of counts and seconds; maximum 0: no upper bound */
 	const char *choices;
 	bool hidden; /* understood for the sake of other tools' users; not in help */
 };
+
+/* The type of a row, by whichever member tells it; NULL where neither does. */
+const struct fm_option_type *fm_option_type_of(const struct fm_option *row);
 
 struct fm_option_set {
 	const char *name; /* "" for a command's own options; else the backend's name */

@@ -202,3 +202,16 @@ const struct fm_option_type fm_option_count = {"count", true, sizeof(uint64_t), 
 const struct fm_option_type fm_option_seconds = {"seconds", true, sizeof(double), parse_seconds};
 const struct fm_option_type fm_option_text = {"text", true, FM_TEXT_MAX, parse_text};
 const struct fm_option_type fm_option_choice = {"choice", true, FM_TEXT_MAX, parse_choice};
+
+const struct fm_option_type *fm_option_type_of(const struct fm_option *row)
+{
+	static const struct fm_option_type *const kinds[FM_OPTION_KINDS] = {
+		[FM_OPTION_FLAG] = &fm_option_flag,	  [FM_OPTION_COUNT] = &fm_option_count,
+		[FM_OPTION_SECONDS] = &fm_option_seconds, [FM_OPTION_TEXT] = &fm_option_text,
+		[FM_OPTION_CHOICE] = &fm_option_choice,
+	};
+
+	if (row->type)
+		return row->type;
+	return (unsigned)row->kind < FM_OPTION_KINDS ? kinds[row->kind] : NULL;
+}

@@ -6,12 +6,9 @@
 
 int main(void)
 {
-	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX] = {&fm_pair_option_set};
-	size_t count = 1;
+	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX] = {&fm_pair_option_set};
+	size_t count = 1 + fm_backend_sets(sets + 1);
 
-	for (const struct fm_transport *const *at = fm_transports; *at && count < 1 + FM_BACKENDS_MAX; at++)
-		if ((*at)->options && (*at)->options->count)
-			sets[count++] = (*at)->options;
 	fm_options_markdown(sets, count, stdout);
 	return fclose(stdout) == 0 ? 0 : 1;
 }

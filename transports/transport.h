@@ -3,7 +3,8 @@
  *
  * A transport opens an endpoint for one rail of one point (a test at one size), exchanges an opaque address with its
  * peer and then hands out lanes, one a stream. A measuring loop sees lanes only. This header and those that it includes
- * are installed; a module outside the tree needs nothing else, and no symbol of the program.
+ * are installed; a module outside the tree needs nothing else, and no symbol of the program: helpers are inline, or in
+ * struct fm_services. docs/writing-a-transport.md tells how one is written, built and loaded.
  *
  * Threads: the session calls every endpoint function of one endpoint from one thread, the rail's first worker, which is
  * bound to its CPU before query and open. A lane's functions are called by the one thread that owns the lane, which is
@@ -71,6 +72,8 @@ struct fm_lane {
 	int (*explain)(void *self, struct fm_error *error);
 };
 
+struct fm_transport;
+
 /* What the program does for a transport; valid until close. */
 struct fm_services {
 	uint32_t bytes; /* sizeof(struct fm_services) of the program: later members may be missing */
@@ -87,6 +90,8 @@ struct fm_services {
 	/* True once the point is given up: a connect that loops inside must return -ECANCELED. */
 	bool (*stopped)(void *context);
 	uint16_t port; /* passive side: the port that data sockets come in by */
+	/* Every transport that there is, NULL-terminated: for one that wraps another (fm_transport_among). */
+	const struct fm_transport *const *transports;
 };
 
 /* One endpoint's task: the same on both ends save role and passive. */
@@ -171,18 +176,24 @@ struct fm_transport {
 	uint32_t abi; /* FM_TRANSPORT_ABI */
 	const char *name;
 	const char *help;				    /* one line for devices and --help */
-	const char *absent;				    /* NULL, or why it cannot run on this machine */
+	const char *absent;				    /* the program's: NULL, or why it cannot run here */
 	bool automatic;					    /* may be taken by auto and all; null and fault are not */
 	enum fm_test_id default_latency, default_bandwidth; /* what a run without --test measures */
 	const struct fm_option_set *options;
 
 	/*
+	 * Whether it can run on this machine at all: 0, or -errno and a sentence, which then stands in absent. Called
+	 * once, in the control thread, when the program first needs to know its transports: it lists what there is (no
+	 * RDMA device) and opens nothing.
+	 */
+	int (*probe)(struct fm_error *error);
+	/*
 	 * What can be done with every rail of this place under these options, which are the transport's own (a
 	 * connection type decides which tests there are and how long a message may be). Called on both ends before
-	 * anything is opened. capabilities comes zeroed.
+	 * anything is opened. transports as in fm_services. capabilities comes zeroed.
 	 */
-	int (*query)(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
-		     struct fm_error *error);
+	int (*query)(const struct fm_place *place, const void *options, const struct fm_transport *const *transports,
+		     struct fm_capabilities *capabilities, struct fm_error *error);
 	/*
 	 * buffers: two a stream, outgoing at [2 * stream], incoming at [2 * stream + 1], each of slots * stride_bytes;
 	 * they outlive the endpoint, their content at first is anything, and one-sided operations go from the driver's
@@ -225,6 +236,12 @@ struct fm_transport {
 static inline int fm_settle_none(void *self)
 {
 	(void)self;
+	return 0;
+}
+
+static inline int fm_probe_none(struct fm_error *error)
+{
+	(void)error;
 	return 0;
 }
 
@@ -281,5 +298,60 @@ static inline void fm_counters_add(struct fm_counters *counters, const char *key
 	snprintf(counters->items[counters->count].key, sizeof(counters->items[0].key), "%s", key);
 	counters->items[counters->count++].value = value;
 }
+
+/* The one of this name, absent or not; NULL where there is none. */
+static inline const struct fm_transport *fm_transport_among(const struct fm_transport *const *transports,
+							    const char *name)
+{
+	for (; *transports; transports++)
+		if (strcmp((*transports)->name, name) == 0)
+			return *transports;
+	return NULL;
+}
+
+/*
+ * ---- a transport as a loadable module ----
+ *
+ * A module exports one symbol, fm_module. What stands in front of its sizes never changes, whatever the ABI: a program
+ * reads abi first and looks no further where it is not its own. The ABI number changes when a member changes its
+ * meaning; that one was added or moved is told by the sizes. fm_services is not among them: it may grow, and says how
+ * far by its member bytes.
+ */
+#define FM_SHARED_STRUCTS(X)                                                                                           \
+	X(fm_transport)                                                                                                \
+	X(fm_lane)                                                                                                     \
+	X(fm_work)                                                                                                     \
+	X(fm_capabilities)                                                                                             \
+	X(fm_effective)                                                                                                \
+	X(fm_counters)                                                                                                 \
+	X(fm_place)                                                                                                    \
+	X(fm_place_rail)                                                                                               \
+	X(fm_buffer)                                                                                                   \
+	X(fm_memory_kind)                                                                                              \
+	X(fm_blob)                                                                                                     \
+	X(fm_error)                                                                                                    \
+	X(fm_option_set)                                                                                               \
+	X(fm_option)
+
+enum {
+#define FM_SHARED_COUNT(name) FM_SHARED_##name,
+	FM_SHARED_STRUCTS(FM_SHARED_COUNT)
+#undef FM_SHARED_COUNT
+		FM_MODULE_SIZES
+};
+
+struct fm_module {
+	uint32_t abi;	/* FM_TRANSPORT_ABI */
+	uint32_t count; /* FM_MODULE_SIZES */
+	const struct fm_transport *table;
+	uint32_t sizes[FM_MODULE_SIZES]; /* of the structs above, in their order */
+};
+
+#define FM_MODULE_SIZE(name) sizeof(struct name),
+/* At the end of a module's source: FM_MODULE(my_table); the table is const struct fm_transport. */
+#define FM_MODULE(table_)                                                                                              \
+	extern const struct fm_module fm_module;                                                                       \
+	__attribute__((visibility("default"))) const struct fm_module fm_module = {                                    \
+		FM_TRANSPORT_ABI, FM_MODULE_SIZES, &(table_), {FM_SHARED_STRUCTS(FM_MODULE_SIZE)}}
 
 #endif

@@ -12,6 +12,9 @@
 
 #define DEADLINE_NS 10000000000u
 
+/* No transport here wraps another. */
+static const struct fm_transport *const others[] = {NULL};
+
 static int services_expect(void *context, const uint8_t cookie[16])
 {
 	struct pair_services *services = context;
@@ -98,6 +101,7 @@ static int services_open(struct pair_services *services, const char *address)
 		.expect = services_expect,
 		.random = services_random,
 		.stopped = services_stopped,
+		.transports = others,
 	};
 	inet_pton(AF_INET, address, &four.sin_addr);
 	services->listener = socket(name->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -140,7 +144,7 @@ static int side_open(struct pair_side *side, bool passive, struct fm_error *erro
 		if (code)
 			return code;
 	}
-	code = request->transport->query(&side->place, request->options, &capabilities, error);
+	code = request->transport->query(&side->place, request->options, others, &capabilities, error);
 	return code ? code
 		    : request->transport->open(&side->place, &side->work, side->buffers, buffers, &side->endpoint,
 					       error);

@@ -10,7 +10,7 @@
 
 #include "bench/flow.h"
 #include "common/memory/memory.h"
-#include "transports/registry.h"
+#include "transports/module.h"
 
 /* Names become columns and arguments: lower case, digits and underscores. */
 static bool named(const char *name)
@@ -18,51 +18,15 @@ static bool named(const char *name)
 	return name && name[0] && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
 }
 
-static bool metric_is(enum fm_test_id id, enum fm_metric metric)
-{
-	return (unsigned)id < FM_TEST_COUNT && fm_tests[id].metric == metric;
-}
-
-static const char *options_fault(const struct fm_option_set *set)
-{
-	if (!set || !named(set->name))
-		return "no option set, or one without a name";
-	for (size_t i = 0; i < set->count; i++) {
-		const struct fm_option *row = &set->rows[i];
-
-		if (!row->name || !row->name[0] || !row->help || !row->help[0] || !row->group || !row->value ||
-		    !row->type)
-			return "an option with an empty slot";
-		if (row->offset >= set->bytes)
-			return "an option outside its struct";
-		for (size_t j = 0; j < i; j++)
-			if (strcmp(row->name, set->rows[j].name) == 0)
-				return "an option twice";
-	}
-	return NULL;
-}
-
-/* What is wrong with the table; NULL: nothing. */
-static const char *transports_fault(const struct fm_transport *const *table)
+/* What is wrong with the table; NULL: nothing. One of ours that is a module has words only, and no slots to look at. */
+static const char *transports_fault(const struct fm_transport *const *table, struct fm_error *error)
 {
 	for (const struct fm_transport *const *at = table; *at; at++) {
-		const struct fm_transport *one = *at;
-		const char *fault = options_fault(one->options);
-
-		if (one->abi != FM_TRANSPORT_ABI)
-			return "a transport of another abi";
-		if (!named(one->name) || !one->help || !one->help[0])
-			return "a transport without name or help";
+		if (fm_transport_check(*at, error))
+			return error->text;
 		for (const struct fm_transport *const *other = table; other != at; other++)
-			if (strcmp((*other)->name, one->name) == 0)
+			if (strcmp((*other)->name, (*at)->name) == 0)
 				return "a transport twice";
-		if (!one->query || !one->open || !one->address || !one->connect || !one->progress || !one->effective ||
-		    !one->counters || !one->close)
-			return "a transport with an empty slot";
-		if (!metric_is(one->default_latency, FM_LATENCY) || !metric_is(one->default_bandwidth, FM_BANDWIDTH))
-			return "a transport with default tests of the wrong metric";
-		if (fault)
-			return fault;
 	}
 	return NULL;
 }
@@ -107,9 +71,10 @@ static const char *tests_fault(const struct fm_test *table, size_t count)
 
 static void ours_are_sound(void **state)
 {
-	const char *fault = transports_fault(fm_transports);
+	const struct fm_registry *registry = *state;
+	struct fm_error error;
+	const char *fault = transports_fault(registry->list, &error);
 
-	(void)state;
 	if (fault)
 		fail_msg("%s", fault);
 	fault = memory_fault(fm_memory_kinds);
@@ -126,38 +91,19 @@ static void ours_are_sound(void **state)
 	assert_int_equal(fm_test_find("write"), FM_TEST_COUNT);
 }
 
-/* Each walk against tables with one thing wrong. */
+/* The walk against tables with one thing wrong. What is wrong with one table is modules.c's to try. */
 static void malformed_transports(void **state)
 {
 	const struct fm_transport good = *fm_transport_find("null");
-	struct fm_option rows[2] = {{.name = "a", .help = "h", .group = "g", .value = "", .type = &fm_option_text},
-				    {.name = "a", .help = "h", .group = "g", .value = "", .type = &fm_option_text}};
-	struct fm_option_set set = {"bad", rows, 2, 1};
-	struct fm_transport bad[9];
 	const struct fm_transport *const twice[] = {&good, &good, NULL};
+	struct fm_transport bad = good;
+	const struct fm_transport *const hole[] = {&good, &bad, NULL};
+	struct fm_error error;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		bad[i] = good;
-	bad[0].abi++;
-	bad[1].name = NULL;
-	bad[2].name = "Null";
-	bad[3].help = "";
-	bad[4].options = NULL;
-	bad[5].options = &set;
-	bad[6].default_latency = FM_WRITE_BW;
-	bad[7].close = NULL;
-	bad[8].counters = NULL;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		const struct fm_transport *const table[] = {&bad[i], NULL};
-
-		assert_non_null(transports_fault(table));
-	}
-	assert_non_null(transports_fault(twice));
-	rows[1].name = "b";
-	assert_null(options_fault(&set));
-	rows[1].offset = 1;
-	assert_non_null(options_fault(&set));
+	assert_non_null(transports_fault(twice, &error));
+	bad.name = "Null";
+	assert_non_null(transports_fault(hole, &error));
 }
 
 static void malformed_rest(void **state)
@@ -186,20 +132,20 @@ static void malformed_rest(void **state)
 /* A capability says what it means, for each transport that can run here. */
 static void capabilities_are_whole(void **state)
 {
+	const struct fm_registry *registry = *state;
 	struct fm_place place = {.count = 1};
 	struct fm_capabilities capabilities;
 	struct fm_error error = {0};
 	void *values;
 
-	(void)state;
 	snprintf(place.rails[0].address, sizeof(place.rails[0].address), "127.0.0.1");
-	for (const struct fm_transport *const *at = fm_transports; *at; at++) {
+	for (const struct fm_transport *const *at = registry->list; *at; at++) {
 		if ((*at)->absent)
 			continue;
 		values = fm_transport_values(*at, NULL, &error);
 		assert_non_null(values);
 		memset(&capabilities, 0, sizeof(capabilities));
-		if ((*at)->query(&place, values, &capabilities, &error)) {
+		if ((*at)->query(&place, values, registry->list, &capabilities, &error)) {
 			assert_true(error.text[0] != 0);
 			free(values);
 			continue;
@@ -216,8 +162,25 @@ static void capabilities_are_whole(void **state)
 		}
 	}
 	place.rails[0].address[0] = 0;
-	assert_int_equal(fm_transport_find("tcp")->query(&place, NULL, &capabilities, &error), -EADDRNOTAVAIL);
+	assert_int_equal(fm_transport_find("tcp")->query(&place, NULL, registry->list, &capabilities, &error),
+			 -EADDRNOTAVAIL);
 	assert_int_equal(error.reason, FM_REASON_PLACEMENT);
+}
+
+static int fill(void **state)
+{
+	struct fm_registry *registry = calloc(1, sizeof(*registry));
+
+	assert_non_null(registry);
+	fm_registry_fill(registry, fm_backends, NULL, NULL);
+	*state = registry;
+	return 0;
+}
+
+static int empty(void **state)
+{
+	free(*state);
+	return 0;
 }
 
 int main(void)
@@ -229,5 +192,5 @@ int main(void)
 		cmocka_unit_test(capabilities_are_whole),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, fill, empty);
 }

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "transports/registry.h"
+#include "transports/transport.h"
 
 enum fault_what {
 	FAULT_NONE,
@@ -92,17 +92,23 @@ static int script_parse_what(const char *text, struct fault_script *script)
 	return *text ? -EINVAL : 0;
 }
 
-static int script_parse(const char *text, struct fault_script *script, struct fm_error *error)
+static int script_parse(const char *text, const struct fm_transport *const *transports, struct fault_script *script,
+			struct fm_error *error)
 {
 	size_t length = strcspn(text, ",");
 	char name[32];
 
 	*script = (struct fault_script){.delay_ms = 1};
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
-	script->inner = fm_transport_find(name);
-	if (!script->inner || strcmp(name, "fault") == 0 ||
-	    (text[length] && script_parse_what(text + length + 1, script)))
+	if (!name[0] || strcmp(name, "fault") == 0 || (text[length] && script_parse_what(text + length + 1, script)))
 		return script_refuse(error, text);
+	script->inner = fm_transport_among(transports, name);
+	if (!script->inner)
+		return fm_error_set(
+			error, -ENODEV, FM_REASON_ABSENT,
+			"no transport '%s' to break here: 'fabmark devices' lists those that there are, and "
+			"FABMARK_TRANSPORT_PATH says where modules lie, on each node for itself",
+			name);
 	if (script->inner->absent)
 		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT, "%s cannot run here: %s", name,
 				    script->inner->absent);
@@ -216,20 +222,20 @@ static int fault_explain(void *self, struct fm_error *error)
 
 /* ---- the endpoint ---- */
 
-static int fault_query(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
-		       struct fm_error *error)
+static int fault_query(const struct fm_place *place, const void *options, const struct fm_transport *const *transports,
+		       struct fm_capabilities *capabilities, struct fm_error *error)
 {
 	const struct fm_fault_options *asked = options;
 	struct fault_script script;
 	void *values;
-	int code = script_parse(asked ? asked->script : "", &script, error);
+	int code = script_parse(asked ? asked->script : "", transports, &script, error);
 
 	if (code)
 		return code;
 	values = inner_options(script.inner, error);
 	if (!values)
 		return error->code;
-	code = script.inner->query(place, values, capabilities, error);
+	code = script.inner->query(place, values, transports, capabilities, error);
 	free(values);
 	for (int i = 0; i < FM_TEST_COUNT && code == 0; i++)
 		capabilities->tests[i].variant = "fault_on_cue";
@@ -260,7 +266,7 @@ static int endpoint_open(struct fm_endpoint *endpoint, const struct fm_place *pl
 			 const struct fm_buffer *buffers, uint32_t count, struct fm_error *error)
 {
 	const struct fm_fault_options *asked = work->options;
-	int code = script_parse(asked->script, &endpoint->script, error);
+	int code = script_parse(asked->script, work->services->transports, &endpoint->script, error);
 
 	if (code)
 		return code;
@@ -352,6 +358,7 @@ const struct fm_transport fm_transport_fault = {
 	.default_latency = FM_SEND_LAT,
 	.default_bandwidth = FM_SEND_BW,
 	.options = &fm_fault_options,
+	.probe = fm_probe_none,
 	.query = fault_query,
 	.open = fault_open,
 	.address = fault_address,

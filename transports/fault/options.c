@@ -10,7 +10,7 @@ static const struct fm_option rows[] = {
 	 .group = "fault",
 	 .help = "TRANSPORT,WHAT@WHEN, also behind --transport fault: fail, stall, lose, corrupt or delay=MS from "
 		 "operation WHEN on; or open, connect, hang, linger",
-	 .type = &fm_option_text,
+	 .kind = FM_OPTION_TEXT,
 	 .offset = offsetof(struct fm_fault_options, script)},
 };
 

@@ -67,10 +67,10 @@ static int null_explain(void *self, struct fm_error *error)
 	return fm_error_set(error, -EIO, FM_REASON_INTERNAL, "the null transport never fails");
 }
 
-static int null_query(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
-		      struct fm_error *error)
+static int null_query(const struct fm_place *place, const void *options, const struct fm_transport *const *transports,
+		      struct fm_capabilities *capabilities, struct fm_error *error)
 {
-	(void)place, (void)options, (void)error;
+	(void)place, (void)options, (void)transports, (void)error;
 	*capabilities = (struct fm_capabilities){.direct = true, .emulated = true};
 	for (int i = 0; i < FM_TEST_COUNT; i++) {
 		enum fm_completion completion = fm_tests[i].peer == FM_ECHO ? FM_REPLIED : FM_DELIVERED;
@@ -131,6 +131,7 @@ const struct fm_transport fm_transport_null = {
 	.default_latency = FM_WRITE_LAT,
 	.default_bandwidth = FM_WRITE_BW,
 	.options = &(const struct fm_option_set){.name = "null"},
+	.probe = fm_probe_none,
 	.query = null_query,
 	.open = null_open,
 	.address = fm_address_none,

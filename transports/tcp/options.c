@@ -12,7 +12,7 @@ static const struct fm_option rows[] = {
 		.value = "0",
 		.help = "send and receive buffer of data sockets; 0 lets the kernel tune them",
 		.group = GROUP,
-		.type = &fm_option_count,
+		.kind = FM_OPTION_COUNT,
 		.offset = offsetof(struct fm_tcp_options, socket_buffer),
 		.maximum = 1 << 30,
 	},
@@ -22,7 +22,7 @@ static const struct fm_option rows[] = {
 		.value = "",
 		.help = "congestion control of data sockets, such as cubic or bbr",
 		.group = GROUP,
-		.type = &fm_option_text,
+		.kind = FM_OPTION_TEXT,
 		.offset = offsetof(struct fm_tcp_options, congestion),
 	},
 	{
@@ -31,7 +31,7 @@ static const struct fm_option rows[] = {
 		.value = "0",
 		.help = "largest segment of data sockets; 0 takes what the path allows",
 		.group = GROUP,
-		.type = &fm_option_count,
+		.kind = FM_OPTION_COUNT,
 		.offset = offsetof(struct fm_tcp_options, mss),
 		.maximum = 32767, /* MAX_TCP_WINDOW in the kernel's include/net/tcp.h */
 	},

@@ -35,8 +35,8 @@ struct fm_endpoint {
 	struct pollfd *waits;
 };
 
-static int tcp_query(const struct fm_place *place, const void *options, struct fm_capabilities *capabilities,
-		     struct fm_error *error)
+static int tcp_query(const struct fm_place *place, const void *options, const struct fm_transport *const *transports,
+		     struct fm_capabilities *capabilities, struct fm_error *error)
 {
 	const struct fm_capability delivered = {
 		.supported = true,
@@ -49,7 +49,7 @@ static int tcp_query(const struct fm_place *place, const void *options, struct f
 	};
 	struct fm_tcp_address address;
 
-	(void)options;
+	(void)options, (void)transports;
 	for (uint32_t i = 0; i < place->count; i++) {
 		const struct fm_place_rail *rail = &place->rails[i];
 
@@ -340,6 +340,7 @@ const struct fm_transport fm_transport_tcp = {
 	.default_latency = FM_SEND_LAT,
 	.default_bandwidth = FM_SEND_BW,
 	.options = &fm_tcp_options,
+	.probe = fm_probe_none,
 	.query = tcp_query,
 	.open = tcp_open,
 	.address = tcp_address,
