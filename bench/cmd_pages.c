@@ -6,7 +6,8 @@
 #include "bench/config.h"
 #include "transports/registry.h"
 
-static const struct fm_command *const commands[] = {&fm_command_pair, &fm_command_serve, &fm_command_devices, NULL};
+static const struct fm_command *const commands[] = {&fm_command_pair, &fm_command_serve, &fm_command_devices,
+						    &fm_command_translate, NULL};
 
 /* The commands are linked for their tables; these two are main's, and no page calls them. */
 int fm_exit_code(const struct fm_error *error, int signal)

@@ -32,7 +32,7 @@ struct fm_command {
 	int (*run)(const struct fm_command *command, const struct fm_program *program, struct fm_error *error);
 };
 
-extern const struct fm_command fm_command_pair, fm_command_serve, fm_command_devices;
+extern const struct fm_command fm_command_pair, fm_command_serve, fm_command_devices, fm_command_translate;
 extern const struct fm_command *const fm_commands[]; /* NULL-terminated */
 
 /* usage, what it does, the options of the sets: what --help prints on stdout. */

@@ -13,7 +13,8 @@
 
 enum { STDOUT_BYTES = 65536 };
 
-const struct fm_command *const fm_commands[] = {&fm_command_pair, &fm_command_serve, &fm_command_devices, NULL};
+const struct fm_command *const fm_commands[] = {&fm_command_pair, &fm_command_serve, &fm_command_devices,
+						&fm_command_translate, NULL};
 
 int fm_exit_code(const struct fm_error *error, int signal)
 {

@@ -67,11 +67,7 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/*
- * How many insertions, deletions, replacements and swaps of neighbours turn a into b, no letter touched twice (the
- * "optimal string alignment" distance: Boytsov, ACM JEA 16, 2011, section 2.2).
- */
-static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length)
+size_t fm_options_distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {
 	size_t cost[NAME_MAX_LENGTH + 1][NAME_MAX_LENGTH + 1];
 
@@ -101,7 +97,7 @@ static const char *nearest(const struct fm_option_set *const *sets, size_t count
 		for (size_t j = 0; j < sets[i]->count; j++) {
 			const struct fm_option *row = &sets[i]->rows[j];
 			bool begun = length > 1 && strncmp(row->name, name, length) == 0;
-			size_t distance = begun ? 1 : edit_distance(name, length, row->name, strlen(row->name));
+			size_t distance = begun ? 1 : fm_options_distance(name, length, row->name, strlen(row->name));
 
 			if (!row->hidden && distance < least_distance) {
 				best = row->name;

@@ -142,6 +142,13 @@ void fm_options_man(const struct fm_option_set *const *sets, size_t count, FILE 
  */
 int fm_options_check(const struct fm_option_set *const *sets, size_t count, struct fm_error *error);
 
+/*
+ * How many insertions, deletions, replacements and swaps of neighbours turn a into b, no letter touched twice (the
+ * "optimal string alignment" distance: Boytsov, ACM JEA 16, 2011, section 2.2). SIZE_MAX where one is longer than a
+ * name may be.
+ */
+size_t fm_options_distance(const char *a, size_t a_length, const char *b, size_t b_length);
+
 /* The parsers that other types are built from. Both read the whole text; -EINVAL says why not. */
 int fm_parse_count(const char *text, uint64_t *count, struct fm_error *error);	 /* "64K" = 65536 */
 int fm_parse_seconds(const char *text, double *seconds, struct fm_error *error); /* "500ms" = 0.5 */

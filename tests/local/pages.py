@@ -20,7 +20,7 @@ def pages(*arguments):
 class Pages(Folder):
     def test_every_option_has_its_place(self):
         bash = pages("bash")
-        for command in ("pair", "serve", "devices"):
+        for command in ("pair", "serve", "devices", "translate"):
             options = set(re.findall(r"(--[a-z][a-z-]+)", self.run_program(command, "--help").out.split("\n\n", 2)[2]))
             man = pages("man", command).replace("\\-", "-")
             self.assertGreater(len(options), 1)
@@ -31,7 +31,7 @@ class Pages(Folder):
     def test_man_pages_are_well_formed(self):
         if not shutil.which("groff"):
             self.skipTest("groff is not installed")
-        for arguments in ((), ("pair",), ("serve",), ("devices",)):
+        for arguments in ((), ("pair",), ("serve",), ("devices",), ("translate",)):
             result = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=pages("man", *arguments), text=True,
                                     capture_output=True)
             self.assertEqual((result.returncode, result.stderr), (0, ""))

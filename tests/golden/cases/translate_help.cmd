@@ -1,0 +1,1 @@
+"$FABMARK" translate --help
