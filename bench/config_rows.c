@@ -178,7 +178,8 @@ static const struct fm_option pair_rows[] = {
 	 .argument = "LIST",
 	 .value = "one",
 	 .group = "Where",
-	 .help = "one, or a list of devices, each LOCAL[=REMOTE], that are measured at once",
+	 .help = "one; all: every rail at once; each: every rail in turn; or a list of devices, each LOCAL[=REMOTE], "
+		 "that are measured at once, or in turn with each: in front",
 	 .type = &fm_option_text,
 	 .offset = AT(where.rails)},
 	{.name = "cpu",

@@ -10,6 +10,7 @@
 
 #include "bench/local.h"
 #include "bench/node.h"
+#include "bench/rails.h"
 #include "bench/wire.h"
 
 #define OVERHEAD_S  0.5 /* of a point: connecting, a warm-up's last slice, closing */
@@ -79,7 +80,7 @@ static int place_here(struct fm_pair *pair, const struct fm_nics *nics, struct f
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the list of CPUs");
 	code = fm_cpus_read("/sys", cpus, error);
 	if (code == 0)
-		code = fm_place_decide(nics, cpus, &request, &pair->run.place_a, error);
+		code = fm_plan_place(&pair->run.plan, nics, cpus, &request, &pair->run.place_a, error);
 	free(cpus);
 	return code;
 }
@@ -101,11 +102,8 @@ static int pair_place(struct fm_pair *pair, const struct fm_nics *nics_a, const 
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the list of devices");
 	code = fm_nics_from_json(json_object_get(offer, "nics"), nics_b, error);
 	if (code == 0)
-		code = fm_rails_pair(nics_a, nics_b, &request, plan->rails, FM_RAILS_MAX, &plan->rail_count, error);
+		code = fm_plan_rails(plan, nics_a, nics_b, &request, where->local, &pair->rails_left, error);
 	free(nics_b);
-	for (uint32_t i = 0; i < plan->rail_count && code == 0 && !where->local; i++)
-		code = fm_route_check(plan->rails[i].address_a, plan->rails[i].address_b, plan->rails[i].device_a,
-				      error);
 	return code ? code : place_here(pair, nics_a, error);
 }
 
@@ -204,6 +202,10 @@ static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, 
 		return NULL;
 	json_object_set_new(document, "written_utc", json_string(now));
 	json_object_set_new(document, "rails", fm_rails_to_json(run->plan.rails, run->plan.rail_count));
+	json_object_set_new(document, "rails_in_turn", json_boolean(run->plan.in_turn));
+	json_object_set_new(
+		document, "rails_left",
+		json_pack("{s:i, s:s}", "count", (int)pair->rails_left.count, "which", pair->rails_left.text));
 	if (run->plan.options)
 		json_object_set(document, "transport_options", run->plan.options);
 	json_object_set_new(document, "clock",
@@ -293,7 +295,8 @@ static void pair_keep_point(struct fm_pair *pair, const struct fm_measurement *m
 	for (uint32_t i = 0; i < measurement->rails; i++)
 		json_array_append_new(pair->points,
 				      json_pack("{s:I, s:i, s:o, s:o, s:o, s:f, s:b}", "point_id",
-						(json_int_t)measurement->point->id, "rail", (int)i, "effective_a",
+						(json_int_t)measurement->point->id, "rail",
+						(int)(fm_point_rail(measurement->point) + i), "effective_a",
 						fm_effective_to_json(&measurement->effective_a[i]), "effective_b",
 						fm_effective_to_json(&measurement->effective_b[i]), "counters",
 						fm_counters_to_json(&measurement->counters[i]), "warmup_s",
@@ -388,6 +391,9 @@ static void pair_announce(struct fm_pair *pair)
 		say(pair, "rail %u: %s %s on CPU %d -> %s %s on CPU %d (%s)", i, run->place_a.rails[i].device,
 		    run->place_a.rails[i].address, run->place_a.rails[i].cpus[0], run->place_b.rails[i].device,
 		    run->place_b.rails[i].address, run->place_b.rails[i].cpus[0], run->plan.rails[i].reason);
+	if (pair->rails_left.count)
+		say(pair, "left out of the rails: %s%s", pair->rails_left.text,
+		    pair->rails_left.shown < pair->rails_left.count ? "; and more" : "");
 	if (pair->output.warning[0])
 		say(pair, "warning: %s", pair->output.warning);
 }

@@ -21,6 +21,7 @@ struct fm_pair {
 	struct fm_node_pair {
 		json_t *facts_a, *facts_b, *noise_before_a, *noise_before_b;
 	} nodes;
+	struct fm_rails_left rails_left;
 	json_t *arguments, *points; /* for run.json: as typed; what was in force in each */
 	bool out_given;
 	bool lost; /* the session ended before its time */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "bench/node.h"
+#include "bench/rails.h"
 #include "bench/tally.h"
 #include "bench/wire.h"
 #include "results/stats.h"
@@ -431,13 +432,14 @@ static void point_abort(struct fm_point_run *p, struct fm_error *error)
 
 int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm_measurement *measurement)
 {
-	const struct fm_flows_setup setup = {&run->session,	point, &run->place_a, &run->clock,
-					     run->plan.options, false};
+	struct fm_place place;
+	const struct fm_flows_setup setup = {&run->session, point, &place, &run->clock, run->plan.options, false};
 	struct fm_point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
 	struct fm_error *error = &measurement->error;
 	int code;
 
-	*measurement = (struct fm_measurement){.point = point, .rails = run->place_a.count, .stop_reason = ""};
+	fm_point_place(point, &run->place_a, &place);
+	*measurement = (struct fm_measurement){.point = point, .rails = place.count, .stop_reason = ""};
 	for (uint32_t i = 0; i <= FM_TOTAL; i++)
 		fm_samples_init(&measurement->tallies[i].samples, FM_SAMPLES_BOUND);
 	fm_time_utc(measurement->time_utc, sizeof(measurement->time_utc));

@@ -10,7 +10,7 @@
 
 #include "bench/flows.h"
 #include "bench/node.h"
-#include "bench/plan.h"
+#include "bench/rails.h"
 #include "bench/wire.h"
 #include "transports/registry.h"
 
@@ -255,7 +255,8 @@ static const struct fm_point *find_point(const struct fm_plan *plan, json_int_t 
 static int serve_point(struct client *client, const json_t *message, struct fm_error *error)
 {
 	const struct fm_point *point = find_point(&client->plan, json_integer_value(json_object_get(message, "id")));
-	const struct fm_flows_setup setup = {client->session,	   point, &client->place, &client->server->clock,
+	struct fm_place place;
+	const struct fm_flows_setup setup = {client->session,	   point, &place, &client->server->clock,
 					     client->plan.options, true};
 	struct served_point p = {.client = client, .point = point};
 	struct fm_capability capability = {0};
@@ -271,6 +272,7 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 	}
 	if (fm_point_query(point, &client->plan, &client->place, &capability, &cause) == 0)
 		p.may_lose = capability.may_lose;
+	fm_point_place(point, &client->place, &place);
 	p.flows = fm_flows_new(&setup, &cause);
 	if (!p.flows)
 		return served_give_up(client, &cause, false, error);
@@ -355,7 +357,7 @@ static int place_here(struct client *client, const struct fm_nics *nics, struct 
 			request.threads = plan->points[i].threads;
 	code = fm_cpus_read("/sys", cpus, error);
 	if (code == 0)
-		code = fm_place_decide(nics, cpus, &request, &client->place, error);
+		code = fm_plan_place(plan, nics, cpus, &request, &client->place, error);
 	free(cpus);
 	return code;
 }
