@@ -1,14 +1,17 @@
 /*
- * cmd_pair.c - fabmark pair: reads the command line, then measures; without a host it is a server for one client.
+ * cmd_pair.c - fabmark pair: reads the command line, or repeats an earlier one, then measures; without a host it is a
+ * server for one client.
  */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bench/again.h"
 #include "bench/command.h"
 #include "bench/pair.h"
 #include "bench/plan.h"
 #include "bench/serve_command.h"
 #include "common/memory/memory.h"
+#include "common/quote.h"
 #include "transports/registry.h"
 
 enum { SETS_MAX = 1 + FM_BACKENDS_MAX };
@@ -19,6 +22,9 @@ struct pair_options {
 	void *values[SETS_MAX];
 	size_t count;
 	struct fm_pair_config config;
+	json_t *asked;	       /* {name: text} of what the command line, or the run that is repeated, asks for */
+	const char *host;      /* NULL: none given */
+	struct fm_again again; /* with --again */
 };
 
 static int options_begin(struct pair_options *options, struct fm_error *error)
@@ -48,6 +54,108 @@ static void options_end(struct pair_options *options)
 {
 	for (size_t i = 1; i < options->count; i++)
 		free(options->values[i]);
+	json_decref(options->asked);
+	fm_again_free(&options->again);
+}
+
+static void saw_option(void *context, const struct fm_option *row, const char *text)
+{
+	json_object_set_new(context, row->name, json_string(text));
+}
+
+/* Over the values that are there: each goes to the set that has it. */
+static int options_take(struct pair_options *options, const json_t *texts, struct fm_error *error)
+{
+	const char *name;
+	json_t *text;
+	int code = 0;
+
+	json_object_foreach((json_t *)texts, name, text)
+	{
+		size_t at = 0;
+
+		while (at < options->count && (code = fm_options_set(options->sets[at], options->values[at], name,
+								     json_string_value(text), error)) == -ENOENT)
+			at++;
+		if (code == -ENOENT)
+			return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "this version has no option --%.64s",
+					    name);
+		if (code)
+			return code;
+	}
+	return 0;
+}
+
+/* What is repeated, as it would be typed. */
+static void announce_again(const struct pair_options *options, const json_t *texts)
+{
+	char line[8192] = "fabmark pair", word[FM_TEXT_MAX + 64];
+	const char *name;
+	json_t *text;
+
+	if (options->config.output.quiet)
+		return;
+	if (options->host)
+		fm_quote_append(line, sizeof(line), options->host);
+	json_object_foreach((json_t *)texts, name, text)
+	{
+		const char *value = json_string_value(text);
+
+		if (strcmp(name, "again") == 0)
+			continue;
+		snprintf(word, sizeof(word), "--%s%s%s", name, strcmp(value, "true") == 0 ? "" : "=",
+			 strcmp(value, "true") == 0 ? "" : value);
+		fm_quote_append(line, sizeof(line), word);
+	}
+	fprintf(stderr, "repeating %s: %s\n", options->again.run_id, line);
+}
+
+/* --again: the values anew, from the earlier run's options and the typed ones. */
+static int options_again(struct pair_options *options, struct fm_error *error)
+{
+	const char *out = options->config.output.out, *which = options->config.where.again;
+	const bool host_typed = options->host != NULL;
+	json_t *texts = NULL;
+	int code = fm_again_load(which, strcmp(out, "none") == 0 ? "fabmark-results" : out, &options->again, error);
+
+	if (code)
+		return code;
+	texts = fm_again_options(&options->again, options->asked, host_typed, true);
+	if (!fm_again_moved(options->asked, host_typed) && options->again.host[0])
+		options->host = options->again.host;
+	for (size_t i = 0; i < options->count && code == 0; i++)
+		code = fm_options_defaults(options->sets[i], options->values[i], error);
+	if (code == 0)
+		code = options_take(options, texts, error);
+	if (code)
+		fm_error_prefix(error, "cannot repeat %s: ", options->again.run_id);
+	else
+		announce_again(options, texts);
+	json_decref(texts);
+	texts = fm_again_options(&options->again, options->asked, host_typed, false);
+	json_object_del(texts, "again");
+	json_decref(options->asked);
+	options->asked = texts;
+	return code;
+}
+
+/* From the command line to what is asked for, rules obeyed. */
+static int options_read(struct pair_options *options, const struct fm_program *program, bool *given,
+			struct fm_error *error)
+{
+	const struct fm_option_parser parser = {
+		"fabmark pair", options->sets, options->values, options->count, fm_pair_aliases, fm_pair_rules, 1};
+	struct fm_option_log log = {saw_option, NULL};
+	uint32_t positional = 0;
+	int code;
+
+	log.context = options->asked = json_object();
+	code = fm_options_read(&parser, program->argc, program->argv, &options->host, &positional, &log, given, error);
+	if (positional == 0)
+		options->host = NULL;
+	if (code == 0 && options->config.where.again[0] && !options->config.help)
+		code = options_again(options, error);
+	return code ? code : fm_options_rules(&parser, error);
 }
 
 /* {transport: {option: text}}. */
@@ -78,8 +186,18 @@ static bool row_given(const char *name, const bool *given)
 	return false;
 }
 
-static int pair_measure(const struct fm_program *program, const struct pair_options *options, const char *host,
-			bool out_given, struct fm_error *error)
+static int pair_compare(const struct pair_options *options, struct fm_pair *pair, struct fm_error *error)
+{
+	if (!options->again.document)
+		return 0;
+	pair->compare = calloc(1, sizeof(*pair->compare));
+	if (!pair->compare)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory to compare with");
+	return fm_compare_open(pair->compare, options->again.run_id, options->again.folder, error);
+}
+
+static int pair_measure(const struct fm_program *program, const struct pair_options *options, bool out_given,
+			struct fm_error *error)
 {
 	struct fm_pair *pair = calloc(1, sizeof(*pair));
 	json_t *backends = options_document(options);
@@ -93,16 +211,20 @@ static int pair_measure(const struct fm_program *program, const struct pair_opti
 		return FM_EXIT_UNMEASURED;
 	}
 	pair->run.config = &options->config;
-	pair->host = host;
+	pair->host = options->host;
 	pair->arguments = arguments_document(program);
+	pair->options = options->asked;
 	pair->out_given = out_given;
-	code = fm_pair_run(pair, backends, program->signal_fd, error);
+	code = pair_compare(options, pair, error);
+	if (code == 0)
+		code = fm_pair_run(pair, backends, program->signal_fd, error);
 	signal = pair->run.session.signal;
 	inconclusive = pair->rows_inconclusive;
 	if (code == 0 && pair->rows_failed)
 		code = -EIO;
 	json_decref(pair->arguments);
 	json_decref(backends);
+	fm_compare_free(pair->compare);
 	free(pair);
 	if (code)
 		return fm_exit_code(error, signal);
@@ -149,33 +271,23 @@ static int pair_run(const struct fm_command *command, const struct fm_program *p
 {
 	struct pair_options options = {.count = 0};
 	bool *given = calloc(fm_pair_option_set.count, sizeof(*given));
-	const struct fm_option_parser parser = {
-		"fabmark pair", options.sets, options.values, 0, fm_pair_aliases, fm_pair_rules, 1};
-	const char *host = NULL;
-	uint32_t positional = 0;
 	int code = given ? options_begin(&options, error)
 			 : fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for options");
 
-	if (code == 0) {
-		struct fm_option_parser ready = parser;
-
-		ready.count = options.count;
-		code = fm_options_parse(&ready, program->argc, program->argv, &host, &positional, given, error);
-	}
-	if (positional == 0)
-		host = NULL;
+	if (code == 0)
+		code = options_read(&options, program, given, error);
 	if (code == 0)
 		code = split_transport(&options, error);
 	if (code == 0 && !options.config.help)
-		code = check_words(&options.config, host, error);
+		code = check_words(&options.config, options.host, error);
 	if (code)
 		code = fm_exit_code(error, 0);
 	else if (options.config.help)
 		fm_command_help(command, options.sets, options.count);
-	else if (!host && !options.config.where.local)
+	else if (!options.host && !options.config.where.local)
 		code = fm_serve_as_pair(&options.config, program, error);
 	else
-		code = pair_measure(program, &options, host, row_given("out", given), error);
+		code = pair_measure(program, &options, row_given("out", given), error);
 	options_end(&options);
 	free(given);
 	return code;
@@ -184,7 +296,7 @@ static int pair_run(const struct fm_command *command, const struct fm_program *p
 const struct fm_command fm_command_pair = {
 	.name = "pair",
 	.help = "measure latency and bandwidth: here to HOST, or --local; bare: serve one client",
-	.usage = "[HOST | --local] [OPTION...]",
+	.usage = "[HOST | --local | --again RUN] [OPTION...]",
 	.options = &fm_pair_option_set,
 	.run = pair_run,
 };

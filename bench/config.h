@@ -49,6 +49,7 @@ struct fm_pair_where {
 	char token_file[FM_TEXT_MAX], rails[FM_TEXT_MAX], device[FM_TEXT_MAX], data_address[FM_TEXT_MAX];
 	struct fm_ends cpu;
 	double connect_timeout_s, peer_timeout_s;
+	char again[FM_TEXT_MAX]; /* the run that is repeated; "" none */
 };
 
 /* Where the results go. */

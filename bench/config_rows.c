@@ -208,6 +208,16 @@ static const struct fm_option pair_rows[] = {
 	 .minimum = 1.5,
 	 .maximum = 3600},
 
+	{.name = "again",
+	 .argument = "RUN",
+	 .value = "",
+	 .group = "Where",
+	 .help = "repeat an earlier run, 'last' or RUN_ID of the folder of --out, or its path: its options and "
+		 "placement, "
+		 "save what else is given here; ends with a comparison",
+	 .type = &fm_option_text,
+	 .offset = AT(where.again)},
+
 	{.name = "out",
 	 .argument = "DIR",
 	 .value = "fabmark-results",

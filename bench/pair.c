@@ -186,6 +186,14 @@ static json_t *real_or_null(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* What --transport came to; a word for several is kept. */
+static const char *pair_transport(const struct fm_run *run)
+{
+	const char *asked = run->config->what.transport;
+
+	return strcmp(asked, "auto") == 0 ? run->plan.points[0].transport : asked;
+}
+
 static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, const struct fm_error *error)
 {
 	const struct fm_run *run = &pair->run;
@@ -195,11 +203,15 @@ static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, 
 
 	fm_floor_measure(&run->clock, &floor);
 	fm_time_utc(now, sizeof(now));
-	document = json_pack("{s:i, s:s, s:s, s:O?, s:o, s:s}", "schema", FM_SCHEMA, "run_id", run->run_id,
-			     "tool_version", FM_VERSION, "arguments", pair->arguments, "environment",
-			     pair_environment(pair), "environment_id", run->environment_id);
+	document = json_pack("{s:i, s:s, s:s, s:O?, s:O?, s:s?, s:o, s:s}", "schema", FM_SCHEMA, "run_id", run->run_id,
+			     "tool_version", FM_VERSION, "arguments", pair->arguments, "options", pair->options, "host",
+			     pair->host, "environment", pair_environment(pair), "environment_id", run->environment_id);
 	if (!document)
 		return NULL;
+	if (pair->compare)
+		json_object_set_new(document, "again", json_string(pair->compare->run_id));
+	if (run->plan.count)
+		json_object_set_new(document, "transport", json_string(pair_transport(run)));
 	json_object_set_new(document, "written_utc", json_string(now));
 	json_object_set_new(document, "rails", fm_rails_to_json(run->plan.rails, run->plan.rail_count));
 	json_object_set_new(document, "rails_in_turn", json_boolean(run->plan.in_turn));
@@ -275,6 +287,8 @@ static int pair_row(void *context, const struct fm_record *record)
 		pair->rows_skipped++;
 	fm_progress_clear(&pair->run.progress);
 	fm_pair_note(pair, record);
+	if (pair->compare)
+		fm_compare_row(pair->compare, record);
 	fm_session_beat(&pair->run.session);
 	code = fm_outputs_row(&pair->output, record, row->error);
 	fm_session_beat(&pair->run.session);
@@ -433,11 +447,16 @@ static int pair_measure(struct fm_pair *pair, struct fm_error *cause, struct fm_
 static void pair_close_words(struct fm_pair *pair)
 {
 	const struct fm_outputs *output = &pair->output;
+	char compared[FM_COMPARE_BYTES] = "";
+	const char *const sentences[] = {pair->sentence,
+					 pair->compare ? fm_compare_sentence(pair->compare, compared) : compared};
 
-	if (pair->sentence[0] && output->table)
-		fm_text_paragraph(stdout, pair->sentence);
-	else if (pair->sentence[0])
-		say(pair, "%s", pair->sentence);
+	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+		if (sentences[i][0] && output->table)
+			fm_text_paragraph(stdout, sentences[i]);
+		else if (sentences[i][0])
+			say(pair, "%s", sentences[i]);
+	}
 	fflush(stdout);
 	if (output->folder.path[0])
 		say(pair, "results: %s/results.csv", output->folder.path);
