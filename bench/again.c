@@ -243,6 +243,8 @@ static const struct {
 	{"rails", {"device", "data-address"}},
 	{"device", {"rails"}},
 	{"data-address", {"rails"}},
+	{"ssh", {"token-file"}},
+	{"token-file", {"ssh"}},
 };
 
 static const struct fm_option *row_named(const char *name)

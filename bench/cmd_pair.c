@@ -9,6 +9,7 @@
 #include "bench/command.h"
 #include "bench/pair.h"
 #include "bench/plan.h"
+#include "bench/relay.h"
 #include "bench/serve_command.h"
 #include "common/memory/memory.h"
 #include "common/quote.h"
@@ -23,6 +24,7 @@ struct pair_options {
 	size_t count;
 	struct fm_pair_config config;
 	json_t *asked;	       /* {name: text} of what the command line, or the run that is repeated, asks for */
+	json_t *texts;	       /* the same with what a repetition pins; NULL: asked */
 	const char *host;      /* NULL: none given */
 	struct fm_again again; /* with --again */
 };
@@ -55,6 +57,7 @@ static void options_end(struct pair_options *options)
 	for (size_t i = 1; i < options->count; i++)
 		free(options->values[i]);
 	json_decref(options->asked);
+	json_decref(options->texts);
 	fm_again_free(&options->again);
 }
 
@@ -86,6 +89,27 @@ static int options_take(struct pair_options *options, const json_t *texts, struc
 	return 0;
 }
 
+static const struct fm_option *options_row(const struct pair_options *options, const char *name)
+{
+	for (size_t i = 0; i < options->count; i++)
+		for (size_t j = 0; j < options->sets[i]->count; j++)
+			if (strcmp(options->sets[i]->rows[j].name, name) == 0)
+				return &options->sets[i]->rows[j];
+	return NULL;
+}
+
+/* An option as it would be typed. */
+static void option_word(const struct pair_options *options, const char *name, const char *text, char *word,
+			size_t bytes)
+{
+	const struct fm_option *row = options_row(options, name);
+
+	if (row && !row->type->takes_value)
+		snprintf(word, bytes, "--%s", name);
+	else
+		snprintf(word, bytes, "--%s=%s", name, text);
+}
+
 /* What is repeated, as it would be typed. */
 static void announce_again(const struct pair_options *options, const json_t *texts)
 {
@@ -99,12 +123,9 @@ static void announce_again(const struct pair_options *options, const json_t *tex
 		fm_quote_append(line, sizeof(line), options->host);
 	json_object_foreach((json_t *)texts, name, text)
 	{
-		const char *value = json_string_value(text);
-
 		if (strcmp(name, "again") == 0)
 			continue;
-		snprintf(word, sizeof(word), "--%s%s%s", name, strcmp(value, "true") == 0 ? "" : "=",
-			 strcmp(value, "true") == 0 ? "" : value);
+		option_word(options, name, json_string_value(text), word, sizeof(word));
 		fm_quote_append(line, sizeof(line), word);
 	}
 	fprintf(stderr, "repeating %s: %s\n", options->again.run_id, line);
@@ -131,7 +152,7 @@ static int options_again(struct pair_options *options, struct fm_error *error)
 		fm_error_prefix(error, "cannot repeat %s: ", options->again.run_id);
 	else
 		announce_again(options, texts);
-	json_decref(texts);
+	options->texts = texts;
 	texts = fm_again_options(&options->again, options->asked, host_typed, false);
 	json_object_del(texts, "again");
 	json_decref(options->asked);
@@ -186,14 +207,66 @@ static bool row_given(const char *name, const bool *given)
 	return false;
 }
 
-static int pair_compare(const struct pair_options *options, struct fm_pair *pair, struct fm_error *error)
+static int compare_open(const struct pair_options *options, struct fm_compare **compare, struct fm_error *error)
 {
 	if (!options->again.document)
 		return 0;
-	pair->compare = calloc(1, sizeof(*pair->compare));
-	if (!pair->compare)
+	*compare = calloc(1, sizeof(**compare));
+	if (!*compare)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory to compare with");
-	return fm_compare_open(pair->compare, options->again.run_id, options->again.folder, error);
+	return fm_compare_open(*compare, options->again.run_id, options->again.folder, error);
+}
+
+/* The options of the end that measures on another node: how it is reached and where results go is ours to know. */
+static json_t *words_for_remote(const struct pair_options *options)
+{
+	static const char *const ours[] = {"ssh", "ssh-command", "remote-program", "port", "token-file", "again", NULL};
+	json_t *words = json_array(), *text;
+	char word[FM_TEXT_MAX + 64];
+	const char *name;
+
+	json_object_foreach(options->texts ? options->texts : options->asked, name, text)
+	{
+		const struct fm_option *row = options_row(options, name);
+		const char *const *at = ours;
+
+		while (*at && strcmp(*at, name) != 0)
+			at++;
+		if (*at || !row || (strcmp(row->group, "Results") == 0 && strcmp(name, "labels") != 0))
+			continue;
+		option_word(options, name, json_string_value(text), word, sizeof(word));
+		json_array_append_new(words, json_string(word));
+	}
+	return words;
+}
+
+/* --ssh A B: neither end is here. */
+static int pair_relay(const struct fm_program *program, const struct pair_options *options, bool out_given,
+		      struct fm_error *error)
+{
+	struct fm_relay *relay = calloc(1, sizeof(*relay));
+	json_t *words = words_for_remote(options);
+	int code;
+
+	if (!relay || !words) {
+		free(relay);
+		json_decref(words);
+		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory to measure with");
+		return FM_EXIT_UNMEASURED;
+	}
+	relay->config = &options->config;
+	relay->second = options->host;
+	relay->words = words;
+	relay->arguments = arguments_document(program);
+	relay->options = options->asked;
+	relay->out_given = out_given;
+	relay->signal_fd = program->signal_fd;
+	code = compare_open(options, &relay->compare, error) ? fm_exit_code(error, 0) : fm_relay_run(relay, error);
+	json_decref(relay->arguments);
+	json_decref(words);
+	fm_compare_free(relay->compare);
+	free(relay);
+	return code;
 }
 
 static int pair_measure(const struct fm_program *program, const struct pair_options *options, bool out_given,
@@ -215,7 +288,7 @@ static int pair_measure(const struct fm_program *program, const struct pair_opti
 	pair->arguments = arguments_document(program);
 	pair->options = options->asked;
 	pair->out_given = out_given;
-	code = pair_compare(options, pair, error);
+	code = compare_open(options, &pair->compare, error);
 	if (code == 0)
 		code = fm_pair_run(pair, backends, program->signal_fd, error);
 	signal = pair->run.session.signal;
@@ -251,6 +324,10 @@ static int check_words(const struct fm_pair_config *config, const char *host, st
 	if (config->where.local && host)
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
 				    "'%s' and --local: give a host, or measure this machine", host);
+	if (config->where.ssh[0] && host && config->output.raw[0])
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "--raw: stamps stay on the node that measures; log in there and use --ssh with one "
+				    "host");
 	if (host && !*host)
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
 				    "the host is empty; give a name or an address, or nothing to be the server");
@@ -284,8 +361,10 @@ static int pair_run(const struct fm_command *command, const struct fm_program *p
 		code = fm_exit_code(error, 0);
 	else if (options.config.help)
 		fm_command_help(command, options.sets, options.count);
-	else if (!options.host && !options.config.where.local)
+	else if (!options.host && !options.config.where.local && !options.config.where.ssh[0])
 		code = fm_serve_as_pair(&options.config, program, error);
+	else if (options.host && options.config.where.ssh[0])
+		code = pair_relay(program, &options, row_given("out", given), error);
 	else
 		code = pair_measure(program, &options, row_given("out", given), error);
 	options_end(&options);
@@ -296,7 +375,7 @@ static int pair_run(const struct fm_command *command, const struct fm_program *p
 const struct fm_command fm_command_pair = {
 	.name = "pair",
 	.help = "measure latency and bandwidth: here to HOST, or --local; bare: serve one client",
-	.usage = "[HOST | --local | --again RUN] [OPTION...]",
+	.usage = "[HOST | --local | --ssh HOST | --again RUN] [OPTION...]",
 	.options = &fm_pair_option_set,
 	.run = pair_run,
 };

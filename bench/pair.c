@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bench/local.h"
+#include "bench/far_end.h"
+#include "bench/leash.h"
 #include "bench/node.h"
 #include "bench/rails.h"
 #include "bench/wire.h"
@@ -252,14 +253,17 @@ static int pair_write_document(struct fm_pair *pair, json_t *noise_after_b, cons
 			       struct fm_error *error)
 {
 	json_t *document;
-	int code;
+	int code = 0;
 
-	if (!pair->output.folder.path[0])
+	if (!pair->output.folder.path[0] && !pair->output.stream)
 		return 0;
 	document = pair_document(pair, noise_after_b, cause);
 	if (!document)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for run.json");
-	code = fm_folder_write(&pair->output.folder, "run.json", document, error);
+	if (pair->output.stream)
+		fm_stream_put("document", document);
+	else
+		code = fm_folder_write(&pair->output.folder, "run.json", document, error);
 	json_decref(document);
 	return code;
 }
@@ -451,7 +455,9 @@ static void pair_close_words(struct fm_pair *pair)
 	const char *const sentences[] = {pair->sentence,
 					 pair->compare ? fm_compare_sentence(pair->compare, compared) : compared};
 
-	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++) {
+	if (output->stream)
+		fm_stream_put_text("sentence", pair->sentence);
+	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]) && !output->stream; i++) {
 		if (sentences[i][0] && output->table)
 			fm_text_paragraph(stdout, sentences[i]);
 		else if (sentences[i][0])
@@ -462,7 +468,7 @@ static void pair_close_words(struct fm_pair *pair)
 		say(pair, "results: %s/results.csv", output->folder.path);
 }
 
-static int pair_connect(struct fm_pair *pair, const struct fm_token *token, const struct fm_local *local, int signal_fd,
+static int pair_connect(struct fm_pair *pair, const struct fm_token *token, const struct fm_far_end *far, int signal_fd,
 			struct fm_error *error)
 {
 	const struct fm_pair_where *where = &pair->run.config->where;
@@ -470,23 +476,20 @@ static int pair_connect(struct fm_pair *pair, const struct fm_token *token, cons
 	uint64_t deadline_ns = fm_now_ns() + (uint64_t)(where->connect_timeout_s * 1e9);
 	int code;
 
-	session->signal_fd = signal_fd;
 	session->peer_timeout_ns = (uint64_t)(where->peer_timeout_s * 1e9);
-	snprintf(session->peer, sizeof(session->peer), "%s", where->local ? "the far end" : pair->host);
-	code = fm_control_connect(where->local ? "127.0.0.1" : pair->host,
-				  where->local ? local->port : (uint16_t)where->port, token, deadline_ns, signal_fd,
-				  &session->control, error);
+	snprintf(session->peer, sizeof(session->peer), "%s", where->local ? "the far end" : far->address);
+	code = fm_control_connect(far->address, far->port, token, deadline_ns, signal_fd, &session->control, error);
 	/* Which signal it was decides the exit code. */
 	if (code == -EINTR)
 		fm_session_signal(session, error);
 	return code;
 }
 
-static int pair_session(struct fm_pair *pair, const struct fm_token *token, const struct fm_local *local, int signal_fd,
+static int pair_session(struct fm_pair *pair, const struct fm_token *token, const struct fm_far_end *far, int signal_fd,
 			struct fm_error *error)
 {
 	struct fm_error cause = {0}, ignored = {0};
-	int code = pair_connect(pair, token, local, signal_fd, error), close_code;
+	int code = pair_connect(pair, token, far, signal_fd, error), close_code;
 
 	pair->met = code == 0;
 	if (code == 0)
@@ -526,27 +529,26 @@ static int pair_session(struct fm_pair *pair, const struct fm_token *token, cons
 
 int fm_pair_run(struct fm_pair *pair, const json_t *transport_options, int signal_fd, struct fm_error *error)
 {
-	const struct fm_pair_config *config = pair->run.config;
 	struct fm_token token = {0};
-	struct fm_local local = {0};
+	struct fm_far_end far = {.port = 0};
 	int code;
 
 	pair->run.session.wake_fd = -1;
+	pair->run.session.signal_fd = signal_fd;
 	pair->points = json_array();
 	pair->run.plan.options = json_incref((json_t *)transport_options);
 	fm_node_name(pair->run.node_a, sizeof(pair->run.node_a));
 	fm_run_id(pair->run.run_id, sizeof(pair->run.run_id));
-	if (config->where.local)
-		code = fm_token_random(&token, error);
-	else
-		code = fm_token_find(config->where.token_file[0] ? config->where.token_file : NULL, false, &token,
-				     error);
-	if (code == 0 && config->where.local)
-		code = fm_local_start(&token, &local, error);
+	code = fm_far_end_start(&pair->run.config->where, pair->host, signal_fd, &token, &far, error);
+	if (code == -EINTR)
+		fm_session_signal(&pair->run.session, error);
+	if (code == 0 && pair->run.config->output.stream)
+		code = fm_leash_start(error);
 	if (code == 0)
-		code = pair_session(pair, &token, &local, signal_fd, error);
+		code = pair_session(pair, &token, &far, signal_fd, error);
 	/* After a session it ends by itself; without one nobody would tell it, and one that was lost may be stuck. */
-	fm_local_stop(&local, !pair->met || pair->lost || pair->run.session.signal);
+	fm_far_end_stop(&far, !pair->met || pair->lost || pair->run.session.signal);
+	fm_token_wipe(&token);
 	fm_plan_free(&pair->run.plan);
 	json_decref(pair->points);
 	json_decref(pair->nodes.facts_a);
