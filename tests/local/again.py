@@ -101,7 +101,7 @@ class Again(Folder):
         self.assertEqual(self.document(after)["host"], "127.0.0.1")
         # From there on the host is repeated.
         _, process = self.again()
-        self.assertIn(f"fabmark pair 127.0.0.1", process.err)
+        self.assertIn("fabmark pair 127.0.0.1", process.err)
         self.assertNotIn("sixteen", "".join(read(path) for path in glob.glob(self.folder + "/fabmark-results/*/*")))
 
     def test_by_id_and_by_path(self):
