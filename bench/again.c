@@ -302,7 +302,8 @@ static bool rails_text(const json_t *document, char *text, size_t bytes)
 static void cpus_text(const json_t *document, const char *place, char *text, size_t bytes)
 {
 	const json_t *rails = json_object_get(json_object_get(document, "environment"), place);
-	int list[FM_CPUS_MAX];
+	bool used[FM_CPUS_MAX] = {false};
+	int list[FM_CPUS_MAX] = {0};
 	uint32_t count = 0;
 	json_t *rail, *cpu;
 	size_t i, j;
@@ -312,14 +313,15 @@ static void cpus_text(const json_t *document, const char *place, char *text, siz
 	{
 		json_array_foreach(json_object_get(rail, "cpus"), j, cpu)
 		{
-			bool known = !json_is_integer(cpu) || count == FM_CPUS_MAX;
+			json_int_t number = json_is_integer(cpu) ? json_integer_value(cpu) : -1;
 
-			for (uint32_t k = 0; k < count && !known; k++)
-				known = list[k] == (int)json_integer_value(cpu);
-			if (!known)
-				list[count++] = (int)json_integer_value(cpu);
+			if (number >= 0 && number < FM_CPUS_MAX)
+				used[number] = true;
 		}
 	}
+	for (int number = 0; number < FM_CPUS_MAX; number++)
+		if (used[number])
+			list[count++] = number;
 	if (count)
 		fm_cpus_format(list, count, text, bytes);
 }

@@ -117,11 +117,14 @@ json_t *fm_node_facts(void)
 static json_t *environment_facts(const json_t *environment)
 {
 	static const char *const places[] = {"place_a", "place_b"};
-	json_t *facts = json_deep_copy(environment), *rail;
-	size_t i;
+	json_t *facts = json_deep_copy(environment);
 
-	for (size_t side = 0; side < sizeof(places) / sizeof(places[0]); side++)
-		json_array_foreach(json_object_get(facts, places[side]), i, rail) json_object_del(rail, "reason");
+	for (size_t side = 0; side < sizeof(places) / sizeof(places[0]); side++) {
+		const json_t *rails = json_object_get(facts, places[side]);
+
+		for (size_t i = 0; i < json_array_size(rails); i++)
+			json_object_del(json_array_get(rails, i), "reason");
+	}
 	return facts;
 }
 

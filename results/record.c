@@ -187,13 +187,25 @@ void fm_record_copy_init(struct fm_record_copy *copy)
 
 static int restore_enum(struct fm_record_copy *copy, const struct fm_field *field, const char *text)
 {
-	char *own = copy->closed[copy->used];
+	char *own;
 
-	if (!value_listed(field->values, text) || copy->used == FM_CLOSED_MAX || strlen(text) >= FM_CLOSED_BYTES)
+	if (copy->used >= FM_CLOSED_MAX || strlen(text) >= FM_CLOSED_BYTES || !value_listed(field->values, text))
 		return -EINVAL;
+	own = copy->closed[copy->used];
 	memcpy(own, text, strlen(text) + 1);
 	copy->used++;
 	*(const char **)field_at(field, &copy->record) = own;
+	return 0;
+}
+
+/* Whatever it holds: what a user typed is in some, and it was good enough for the record that it comes from. */
+static int restore_text(const struct fm_field *field, char *at, const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length >= field->bytes || (field->values && !value_listed(field->values, text)))
+		return -EINVAL;
+	memcpy(at, text, length + 1);
 	return 0;
 }
 
@@ -210,7 +222,7 @@ int fm_record_restore(struct fm_record_copy *copy, const char *column, const cha
 	switch (field->type) {
 	case FM_FIELD_TEXT:
 	case FM_FIELD_PAIRS:
-		return set_text(field, field_at(field, &copy->record), text);
+		return restore_text(field, field_at(field, &copy->record), text);
 	case FM_FIELD_ENUM:
 		return restore_enum(copy, field, text);
 	case FM_FIELD_CONSTANT:

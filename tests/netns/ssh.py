@@ -275,6 +275,16 @@ class OneHost(Sshd):
             self.assertGone("serve")
             shutil.rmtree(self.folder + "/fabmark-results")
 
+    def test_interrupted_by_the_terminal(self):
+        # Ctrl-C goes to the whole foreground group, ssh included; the session still ends in order.
+        client = self.start("pair", "--ssh", "nodeB", "--port", self.port, *self.ways(), *LONG, start_new_session=True)
+        path = self.await_rows(1)
+        os.killpg(client.pid, signal.SIGINT)
+        _, err = client.communicate(timeout=20)
+        self.assertEqual(client.returncode, 130, err)
+        self.assertEqual(rows(read(path))[-1]["reason_code"], "interrupted")
+        self.assertGone("serve")
+
     def test_interrupted_while_starting(self):
         slow = self.script("slow", "sleep 30")
         client = self.start("pair", "--ssh", "nodeB", "--port", self.port, *self.ways(slow))
