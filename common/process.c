@@ -20,8 +20,6 @@
 #define NAP_NS	      2000000
 #define COMPLAINT_MAX 4096
 
-extern char **environ;
-
 /* The child's ends of the pipes, and ours. */
 struct ends {
 	int child[3], ours[3];
