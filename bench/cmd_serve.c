@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/leash.h"
 #include "bench/node.h"
 #include "bench/serve.h"
 #include "bench/serve_command.h"
@@ -85,7 +86,9 @@ static int tell_ready(const struct serving *serving, struct fm_error *error)
 	if (write(fd, text, (size_t)length) != length)
 		return fm_error_set(error, -errno, FM_REASON_ENVIRONMENT, "cannot write the port to --ready-fd %d: %s",
 				    fd, strerror(errno));
-	close(fd);
+	/* A standard descriptor that is closed would be the next socket's number. */
+	if (fd > STDERR_FILENO)
+		close(fd);
 	return 0;
 }
 
@@ -152,6 +155,7 @@ static int serve_here(struct serving *serving, const struct fm_program *program,
 {
 	struct fm_session *session = &serving->server.session;
 	const struct fm_serve_config *config = &serving->config;
+	const char *address = config->address[0] ? config->address : NULL;
 	bool told;
 	int code;
 
@@ -162,8 +166,11 @@ static int serve_here(struct serving *serving, const struct fm_program *program,
 	fm_node_name(serving->server.node, sizeof(serving->server.node));
 	code = fm_token_find(config->token_file[0] ? config->token_file : NULL, true, &serving->token, error);
 	if (code == 0)
-		code = fm_door_open(config->address[0] ? config->address : NULL, (uint16_t)config->port,
-				    &serving->token, &session->door, error);
+		code = fm_door_open(address, (uint16_t)config->port, &serving->token, &session->door, error);
+	if (code == -EADDRINUSE && config->any_port)
+		code = fm_door_open(address, 0, &serving->token, &session->door, error);
+	if (code == 0 && config->exit_on_eof)
+		code = fm_leash_start(error);
 	if (code == 0)
 		code = fm_session_begin(session, error);
 	if (code == 0)

@@ -54,14 +54,12 @@ static int print_translation(const struct fm_translation *translation, bool quie
 
 static int translate_words(int argc, char *const *argv, bool quiet, struct fm_error *error)
 {
-	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX] = {&fm_pair_option_set};
-	struct fm_translate_rows ours = {sets, 1, &fm_serve_option_set, fm_pair_rules};
+	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX] = {&fm_pair_option_set};
+	const struct fm_translate_rows ours = {sets, 1 + fm_backend_sets(sets + 1), &fm_serve_option_set,
+					       fm_pair_rules};
 	struct fm_translation *translation = malloc(sizeof(*translation));
 	int code;
 
-	for (const struct fm_transport *const *at = fm_transports; *at && ours.pair_count <= FM_BACKENDS_MAX; at++)
-		if ((*at)->options && (*at)->options->count)
-			sets[ours.pair_count++] = (*at)->options;
 	code = translation ? fm_translate(&ours, argc, argv, translation, error)
 			   : fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory to translate with");
 	code = code ? fm_exit_code(error, 0) : print_translation(translation, quiet);

@@ -58,12 +58,15 @@ struct fm_pair_where {
 	char token_file[FM_TEXT_MAX], rails[FM_TEXT_MAX], device[FM_TEXT_MAX], data_address[FM_TEXT_MAX];
 	struct fm_ends cpu;
 	double connect_timeout_s, peer_timeout_s;
+	char ssh[FM_TEXT_MAX], ssh_command[FM_TEXT_MAX], remote_program[FM_TEXT_MAX];
+	char again[FM_TEXT_MAX]; /* the run that is repeated; "" none */
 };
 
 /* Where the results go. */
 struct fm_pair_output {
 	char out[FM_TEXT_MAX], csv[FM_TEXT_MAX], json[FM_TEXT_MAX], raw[FM_TEXT_MAX], labels[FM_TEXT_MAX];
 	bool quiet;
+	bool stream; /* rows, run.json and all to the fabmark that started this one, by stdout; ends with stdin */
 };
 
 struct fm_pair_config {
@@ -79,6 +82,8 @@ struct fm_serve_config {
 	uint64_t port;
 	char address[FM_TEXT_MAX], token_file[FM_TEXT_MAX];
 	bool once, quiet, help;
+	bool any_port;	       /* where port is taken */
+	bool exit_on_eof;      /* of standard input */
 	uint64_t ready_fd;     /* told the port once listening; 0 none */
 	double idle_timeout_s; /* give up when nobody came for so long; 0 never */
 };

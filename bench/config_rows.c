@@ -163,6 +163,31 @@ static const struct fm_option pair_rows[] = {
 	 .help = "both ends on this machine",
 	 .type = &fm_option_flag,
 	 .offset = AT(where.local)},
+	{.name = "ssh",
+	 .argument = "HOST",
+	 .value = "",
+	 .group = "Where",
+	 .help = "start the far end on HOST over ssh; with a second host, HOST measures to that one; each may be "
+		 "NAME=ADDRESS where ssh's name for it is not the one to measure to",
+	 .type = &fm_option_text,
+	 .offset = AT(where.ssh)},
+	{.name = "ssh-command",
+	 .argument = "WORDS",
+	 .value = "ssh",
+	 .group = "Where",
+	 .help = "what --ssh runs, words parted by blanks: 'ssh -p 2222 -i KEY'; options of ours are for a program "
+		 "named "
+		 "ssh only",
+	 .type = &fm_option_text,
+	 .offset = AT(where.ssh_command)},
+	{.name = "remote-program",
+	 .argument = "PATH",
+	 .value = "",
+	 .group = "Where",
+	 .help = "fabmark on the hosts of --ssh; default: the path of this one where it is there too, then the one in "
+		 "PATH",
+	 .type = &fm_option_text,
+	 .offset = AT(where.remote_program)},
 	{.name = "port",
 	 .letter = 'p',
 	 .argument = "N",
@@ -177,7 +202,8 @@ static const struct fm_option pair_rows[] = {
 	 .argument = "FILE",
 	 .value = "",
 	 .group = "Where",
-	 .help = "the secret that both nodes share; default FABMARK_TOKEN, then fabmark/token in the config folder",
+	 .help = "the secret that both nodes share, - for the first line of standard input; default FABMARK_TOKEN, "
+		 "then fabmark/token in the config folder",
 	 .type = &fm_option_text,
 	 .offset = AT(where.token_file)},
 	{.name = "data-address",
@@ -199,7 +225,8 @@ static const struct fm_option pair_rows[] = {
 	 .argument = "LIST",
 	 .value = "one",
 	 .group = "Where",
-	 .help = "one, or a list of devices, each LOCAL[=REMOTE], that are measured at once",
+	 .help = "one; all: every rail at once; each: every rail in turn; or a list of devices, each LOCAL[=REMOTE], "
+		 "that are measured at once, or in turn with each: in front",
 	 .type = &fm_option_text,
 	 .offset = AT(where.rails)},
 	{.name = "cpu",
@@ -227,6 +254,16 @@ static const struct fm_option pair_rows[] = {
 	 .offset = AT(where.peer_timeout_s),
 	 .minimum = 1.5,
 	 .maximum = 3600},
+
+	{.name = "again",
+	 .argument = "RUN",
+	 .value = "",
+	 .group = "Where",
+	 .help = "repeat an earlier run, 'last' or RUN_ID of the folder of --out, or its path: its options and "
+		 "placement, "
+		 "save what else is given here; ends with a comparison",
+	 .type = &fm_option_text,
+	 .offset = AT(where.again)},
 
 	{.name = "out",
 	 .argument = "DIR",
@@ -270,6 +307,13 @@ static const struct fm_option pair_rows[] = {
 	 .help = "nothing on stderr but errors",
 	 .type = &fm_option_flag,
 	 .offset = AT(output.quiet)},
+	{.name = "stream",
+	 .value = "",
+	 .group = "Results",
+	 .help = "everything as lines of JSON on stdout, for the fabmark that started this one; ends with stdin",
+	 .type = &fm_option_flag,
+	 .offset = AT(output.stream),
+	 .hidden = true},
 	{.name = "help",
 	 .letter = 'h',
 	 .value = "",
@@ -329,16 +373,28 @@ static const struct fm_option serve_rows[] = {
 	 .argument = "FILE",
 	 .value = "",
 	 .group = "Options",
-	 .help = "the secret that both nodes share; default FABMARK_TOKEN, then fabmark/token in the config folder, "
-		 "made if need be",
+	 .help = "the secret that both nodes share, - for the first line of standard input; default FABMARK_TOKEN, "
+		 "then fabmark/token in the config folder, made if need be",
 	 .type = &fm_option_text,
 	 .offset = AT(token_file)},
+	{.name = "any-port",
+	 .value = "",
+	 .group = "Options",
+	 .help = "any free port where --port is taken",
+	 .type = &fm_option_flag,
+	 .offset = AT(any_port)},
 	{.name = "once",
 	 .value = "",
 	 .group = "Options",
 	 .help = "end after one client",
 	 .type = &fm_option_flag,
 	 .offset = AT(once)},
+	{.name = "exit-on-eof",
+	 .value = "",
+	 .group = "Options",
+	 .help = "end when standard input ends, as it does when whoever started us over ssh or a pipe is gone",
+	 .type = &fm_option_flag,
+	 .offset = AT(exit_on_eof)},
 	{.name = "idle-timeout",
 	 .argument = "S",
 	 .value = "0",
@@ -454,6 +510,20 @@ static bool two_on_stdout(const void *values)
 	return (strcmp(output->csv, "-") == 0) + (strcmp(output->json, "-") == 0) + (strcmp(output->raw, "-") == 0) > 1;
 }
 
+static bool ssh_and_local(const void *values)
+{
+	const struct fm_pair_where *where = &((const struct fm_pair_config *)values)->where;
+
+	return where->ssh[0] && where->local;
+}
+
+static bool ssh_and_token(const void *values)
+{
+	const struct fm_pair_where *where = &((const struct fm_pair_config *)values)->where;
+
+	return where->ssh[0] && where->token_file[0];
+}
+
 /* Each operation of a latency test leaves two numbers of 8 bytes, on each rail, whichever stream it is on. */
 static bool too_many_stamps(const void *values)
 {
@@ -484,6 +554,8 @@ const struct fm_option_rule fm_pair_rules[] = {
 	 "--iterations: more than 64M, over all rails, do not fit memory in a latency test; take more --repetitions"},
 	{full_and_chosen, "--full is every test and size: leave out --test and --size, or --full"},
 	{two_sizes, "--size and --all-sizes both say which sizes: keep one"},
+	{ssh_and_local, "--ssh and --local: the far end is either started over ssh or on this machine"},
+	{ssh_and_token, "--ssh hands the other node a token of its own over ssh: leave out --token-file"},
 	{two_on_stdout, "two of --csv -, --json - and --raw - would mix on stdout: send one to a file"},
 	{NULL, NULL},
 };

@@ -113,9 +113,25 @@ json_t *fm_node_facts(void)
 	return facts;
 }
 
+/* Without the words that say why a place was taken: one that was found and one that was named are the same place. */
+static json_t *environment_facts(const json_t *environment)
+{
+	static const char *const places[] = {"place_a", "place_b"};
+	json_t *facts = json_deep_copy(environment);
+
+	for (size_t side = 0; side < sizeof(places) / sizeof(places[0]); side++) {
+		const json_t *rails = json_object_get(facts, places[side]);
+
+		for (size_t i = 0; i < json_array_size(rails); i++)
+			json_object_del(json_array_get(rails, i), "reason");
+	}
+	return facts;
+}
+
 void fm_environment_id(const json_t *environment, char *text, size_t bytes)
 {
-	char *document = json_dumps(environment, JSON_SORT_KEYS | JSON_COMPACT);
+	json_t *facts = environment_facts(environment);
+	char *document = json_dumps(facts, JSON_SORT_KEYS | JSON_COMPACT);
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	unsigned length = 0;
 
@@ -124,6 +140,7 @@ void fm_environment_id(const json_t *environment, char *text, size_t bytes)
 		for (unsigned i = 0; i < 8 && 2 * i + 2 < bytes; i++)
 			snprintf(text + 2 * (size_t)i, 3, "%02x", digest[i]);
 	free(document);
+	json_decref(facts);
 }
 
 /* ---- the harness floor ---- */

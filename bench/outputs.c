@@ -145,6 +145,11 @@ int fm_outputs_open(struct fm_outputs *output, const struct fm_pair_output *conf
 		strcmp(config->csv, "-") == 0 || strcmp(config->json, "-") == 0 || strcmp(config->raw, "-") == 0;
 	int code;
 
+	if (config->stream) {
+		*output = (struct fm_outputs){.stream = true};
+		fm_stream_put_text("run_id", run_id);
+		return output_add(output, &fm_writer_stream, "--stream", "-", error);
+	}
 	*output = (struct fm_outputs){.table = !on_stdout};
 	code = output_folder(output, config->out, out_given, run_id, error);
 	if (code == 0 && output->table)

@@ -27,6 +27,7 @@ struct fm_outputs {
 	uint32_t count;
 	FILE *raw; /* NULL: none. Neither writing to it nor flushing it fails. */
 	struct fm_raw_file raw_file;
+	bool stream;	   /* rows go to another fabmark, which writes them */
 	bool table;	   /* stdout has the table, so the closing sentence goes there too */
 	char warning[512]; /* the default folder cannot be written: said once, and the run goes on */
 };

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bench/local.h"
+#include "bench/far_end.h"
+#include "bench/leash.h"
 #include "bench/node.h"
+#include "bench/rails.h"
 #include "bench/wire.h"
 
 #define OVERHEAD_S  0.5 /* of a point: connecting, a warm-up's last slice, closing */
@@ -79,7 +81,7 @@ static int place_here(struct fm_pair *pair, const struct fm_nics *nics, struct f
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the list of CPUs");
 	code = fm_cpus_read("/sys", cpus, error);
 	if (code == 0)
-		code = fm_place_decide(nics, cpus, &request, &pair->run.place_a, error);
+		code = fm_plan_place(&pair->run.plan, nics, cpus, &request, &pair->run.place_a, error);
 	free(cpus);
 	return code;
 }
@@ -101,11 +103,8 @@ static int pair_place(struct fm_pair *pair, const struct fm_nics *nics_a, const 
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the list of devices");
 	code = fm_nics_from_json(json_object_get(offer, "nics"), nics_b, error);
 	if (code == 0)
-		code = fm_rails_pair(nics_a, nics_b, &request, plan->rails, FM_RAILS_MAX, &plan->rail_count, error);
+		code = fm_plan_rails(plan, nics_a, nics_b, &request, where->local, &pair->rails_left, error);
 	free(nics_b);
-	for (uint32_t i = 0; i < plan->rail_count && code == 0 && !where->local; i++)
-		code = fm_route_check(plan->rails[i].address_a, plan->rails[i].address_b, plan->rails[i].device_a,
-				      error);
 	return code ? code : place_here(pair, nics_a, error);
 }
 
@@ -188,6 +187,14 @@ static json_t *real_or_null(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* What --transport came to; a word for several is kept. */
+static const char *pair_transport(const struct fm_run *run)
+{
+	const char *asked = run->config->what.transport;
+
+	return strcmp(asked, "auto") == 0 ? run->plan.points[0].transport : asked;
+}
+
 static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, const struct fm_error *error)
 {
 	const struct fm_run *run = &pair->run;
@@ -197,13 +204,21 @@ static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, 
 
 	fm_floor_measure(&run->clock, &floor);
 	fm_time_utc(now, sizeof(now));
-	document = json_pack("{s:i, s:s, s:s, s:O?, s:o, s:s}", "schema", FM_SCHEMA, "run_id", run->run_id,
-			     "tool_version", FM_VERSION, "arguments", pair->arguments, "environment",
-			     pair_environment(pair), "environment_id", run->environment_id);
+	document = json_pack("{s:i, s:s, s:s, s:O?, s:O?, s:s?, s:o, s:s}", "schema", FM_SCHEMA, "run_id", run->run_id,
+			     "tool_version", FM_VERSION, "arguments", pair->arguments, "options", pair->options, "host",
+			     pair->host, "environment", pair_environment(pair), "environment_id", run->environment_id);
 	if (!document)
 		return NULL;
+	if (pair->compare)
+		json_object_set_new(document, "again", json_string(pair->compare->run_id));
+	if (run->plan.count)
+		json_object_set_new(document, "transport", json_string(pair_transport(run)));
 	json_object_set_new(document, "written_utc", json_string(now));
 	json_object_set_new(document, "rails", fm_rails_to_json(run->plan.rails, run->plan.rail_count));
+	json_object_set_new(document, "rails_in_turn", json_boolean(run->plan.in_turn));
+	json_object_set_new(
+		document, "rails_left",
+		json_pack("{s:i, s:s}", "count", (int)pair->rails_left.count, "which", pair->rails_left.text));
 	if (run->plan.options)
 		json_object_set(document, "transport_options", run->plan.options);
 	json_object_set_new(document, "clock",
@@ -238,14 +253,17 @@ static int pair_write_document(struct fm_pair *pair, json_t *noise_after_b, cons
 			       struct fm_error *error)
 {
 	json_t *document;
-	int code;
+	int code = 0;
 
-	if (!pair->output.folder.path[0])
+	if (!pair->output.folder.path[0] && !pair->output.stream)
 		return 0;
 	document = pair_document(pair, noise_after_b, cause);
 	if (!document)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for run.json");
-	code = fm_folder_write(&pair->output.folder, "run.json", document, error);
+	if (pair->output.stream)
+		fm_stream_put("document", document);
+	else
+		code = fm_folder_write(&pair->output.folder, "run.json", document, error);
 	json_decref(document);
 	return code;
 }
@@ -273,6 +291,8 @@ static int pair_row(void *context, const struct fm_record *record)
 		pair->rows_skipped++;
 	fm_progress_clear(&pair->run.progress);
 	fm_pair_note(pair, record);
+	if (pair->compare)
+		fm_compare_row(pair->compare, record);
 	fm_session_beat(&pair->run.session);
 	code = fm_outputs_row(&pair->output, record, row->error);
 	fm_session_beat(&pair->run.session);
@@ -293,7 +313,8 @@ static void pair_keep_point(struct fm_pair *pair, const struct fm_measurement *m
 	for (uint32_t i = 0; i < measurement->rails; i++)
 		json_array_append_new(pair->points,
 				      json_pack("{s:I, s:i, s:o, s:o, s:o, s:f, s:b}", "point_id",
-						(json_int_t)measurement->point->id, "rail", (int)i, "effective_a",
+						(json_int_t)measurement->point->id, "rail",
+						(int)(fm_point_rail(measurement->point) + i), "effective_a",
 						fm_effective_to_json(&measurement->effective_a[i]), "effective_b",
 						fm_effective_to_json(&measurement->effective_b[i]), "counters",
 						fm_counters_to_json(&measurement->counters[i]), "warmup_s",
@@ -388,6 +409,9 @@ static void pair_announce(struct fm_pair *pair)
 		say(pair, "rail %u: %s %s on CPU %d -> %s %s on CPU %d (%s)", i, run->place_a.rails[i].device,
 		    run->place_a.rails[i].address, run->place_a.rails[i].cpus[0], run->place_b.rails[i].device,
 		    run->place_b.rails[i].address, run->place_b.rails[i].cpus[0], run->plan.rails[i].reason);
+	if (pair->rails_left.count)
+		say(pair, "left out of the rails: %s%s", pair->rails_left.text,
+		    pair->rails_left.shown < pair->rails_left.count ? "; and more" : "");
 	if (pair->output.warning[0])
 		say(pair, "warning: %s", pair->output.warning);
 }
@@ -427,17 +451,24 @@ static int pair_measure(struct fm_pair *pair, struct fm_error *cause, struct fm_
 static void pair_close_words(struct fm_pair *pair)
 {
 	const struct fm_outputs *output = &pair->output;
+	char compared[FM_COMPARE_BYTES] = "";
+	const char *const sentences[] = {pair->sentence,
+					 pair->compare ? fm_compare_sentence(pair->compare, compared) : compared};
 
-	if (pair->sentence[0] && output->table)
-		fm_text_paragraph(stdout, pair->sentence);
-	else if (pair->sentence[0])
-		say(pair, "%s", pair->sentence);
+	if (output->stream)
+		fm_stream_put_text("sentence", pair->sentence);
+	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]) && !output->stream; i++) {
+		if (sentences[i][0] && output->table)
+			fm_text_paragraph(stdout, sentences[i]);
+		else if (sentences[i][0])
+			say(pair, "%s", sentences[i]);
+	}
 	fflush(stdout);
 	if (output->folder.path[0])
 		say(pair, "results: %s/results.csv", output->folder.path);
 }
 
-static int pair_connect(struct fm_pair *pair, const struct fm_token *token, const struct fm_local *local, int signal_fd,
+static int pair_connect(struct fm_pair *pair, const struct fm_token *token, const struct fm_far_end *far, int signal_fd,
 			struct fm_error *error)
 {
 	const struct fm_pair_where *where = &pair->run.config->where;
@@ -445,23 +476,20 @@ static int pair_connect(struct fm_pair *pair, const struct fm_token *token, cons
 	uint64_t deadline_ns = fm_now_ns() + (uint64_t)(where->connect_timeout_s * 1e9);
 	int code;
 
-	session->signal_fd = signal_fd;
 	session->peer_timeout_ns = (uint64_t)(where->peer_timeout_s * 1e9);
-	snprintf(session->peer, sizeof(session->peer), "%s", where->local ? "the far end" : pair->host);
-	code = fm_control_connect(where->local ? "127.0.0.1" : pair->host,
-				  where->local ? local->port : (uint16_t)where->port, token, deadline_ns, signal_fd,
-				  &session->control, error);
+	snprintf(session->peer, sizeof(session->peer), "%s", where->local ? "the far end" : far->address);
+	code = fm_control_connect(far->address, far->port, token, deadline_ns, signal_fd, &session->control, error);
 	/* Which signal it was decides the exit code. */
 	if (code == -EINTR)
 		fm_session_signal(session, error);
 	return code;
 }
 
-static int pair_session(struct fm_pair *pair, const struct fm_token *token, const struct fm_local *local, int signal_fd,
+static int pair_session(struct fm_pair *pair, const struct fm_token *token, const struct fm_far_end *far, int signal_fd,
 			struct fm_error *error)
 {
 	struct fm_error cause = {0}, ignored = {0};
-	int code = pair_connect(pair, token, local, signal_fd, error), close_code;
+	int code = pair_connect(pair, token, far, signal_fd, error), close_code;
 
 	pair->met = code == 0;
 	if (code == 0)
@@ -501,27 +529,26 @@ static int pair_session(struct fm_pair *pair, const struct fm_token *token, cons
 
 int fm_pair_run(struct fm_pair *pair, const json_t *transport_options, int signal_fd, struct fm_error *error)
 {
-	const struct fm_pair_config *config = pair->run.config;
 	struct fm_token token = {0};
-	struct fm_local local = {0};
+	struct fm_far_end far = {.port = 0};
 	int code;
 
 	pair->run.session.wake_fd = -1;
+	pair->run.session.signal_fd = signal_fd;
 	pair->points = json_array();
 	pair->run.plan.options = json_incref((json_t *)transport_options);
 	fm_node_name(pair->run.node_a, sizeof(pair->run.node_a));
 	fm_run_id(pair->run.run_id, sizeof(pair->run.run_id));
-	if (config->where.local)
-		code = fm_token_random(&token, error);
-	else
-		code = fm_token_find(config->where.token_file[0] ? config->where.token_file : NULL, false, &token,
-				     error);
-	if (code == 0 && config->where.local)
-		code = fm_local_start(&token, &local, error);
+	code = fm_far_end_start(&pair->run.config->where, pair->host, signal_fd, &token, &far, error);
+	if (code == -EINTR)
+		fm_session_signal(&pair->run.session, error);
+	if (code == 0 && pair->run.config->output.stream)
+		code = fm_leash_start(error);
 	if (code == 0)
-		code = pair_session(pair, &token, &local, signal_fd, error);
+		code = pair_session(pair, &token, &far, signal_fd, error);
 	/* After a session it ends by itself; without one nobody would tell it, and one that was lost may be stuck. */
-	fm_local_stop(&local, !pair->met || pair->lost || pair->run.session.signal);
+	fm_far_end_stop(&far, !pair->met || pair->lost || pair->run.session.signal);
+	fm_token_wipe(&token);
 	fm_plan_free(&pair->run.plan);
 	json_decref(pair->points);
 	json_decref(pair->nodes.facts_a);

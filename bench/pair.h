@@ -4,6 +4,7 @@
 #ifndef FM_PAIR_H
 #define FM_PAIR_H
 
+#include "bench/compare.h"
 #include "bench/outputs.h"
 #include "bench/run.h"
 
@@ -21,7 +22,10 @@ struct fm_pair {
 	struct fm_node_pair {
 		json_t *facts_a, *facts_b, *noise_before_a, *noise_before_b;
 	} nodes;
+	struct fm_rails_left rails_left;
 	json_t *arguments, *points; /* for run.json: as typed; what was in force in each */
+	const json_t *options;	    /* {name: text} of what was asked for, also by --again */
+	struct fm_compare *compare; /* with the run that is repeated; NULL: none is */
 	bool out_given;
 	bool lost; /* the session ended before its time */
 	bool met;  /* the far end answered: it will notice when we go */

@@ -9,6 +9,7 @@
 #include <sys/sysinfo.h>
 
 #include "bench/flow.h"
+#include "bench/rails.h"
 #include "bench/session.h"
 #include "common/memory/memory.h"
 #include "topology/cgroup.h"
@@ -141,6 +142,7 @@ static int add_sizes(const struct plan_builder *builder, struct fm_point *point)
 	const struct fm_pair_what *what = builder->what;
 	const struct fm_test *test = &fm_tests[point->test];
 	const struct fm_size_list *sizes = &what->sizes;
+	const uint32_t turns = builder->plan->in_turn ? builder->plan->rail_count : 1;
 	struct fm_size_list all = perftest;
 
 	if (what->all_sizes || what->full) {
@@ -153,11 +155,12 @@ static int add_sizes(const struct plan_builder *builder, struct fm_point *point)
 		sizes = test->metric == FM_LATENCY ? &latency : &bandwidth;
 	}
 	point->depth = test->metric == FM_LATENCY ? 1 : what->depth ? (uint32_t)what->depth : DEPTH_DEFAULT;
-	for (uint32_t i = 0; i < sizes->count; i++) {
+	for (uint32_t i = 0; i < sizes->count * turns; i++) {
 		struct fm_point sized = *point;
 
 		sized.id = builder->plan->count + 1;
-		sized.size_bytes = sizes->bytes[i];
+		sized.size_bytes = sizes->bytes[i / turns];
+		sized.turn = builder->plan->in_turn ? i % turns + 1 : 0;
 		point_layout(&sized);
 		if (sized.refused == FM_REASON_NONE)
 			fm_point_check(&sized, builder->plan, builder->place, false);
@@ -319,12 +322,14 @@ int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, con
 {
 	const struct fm_transport *transport = fm_transport_among(plan->registry->list, point->transport);
 	struct fm_capabilities capabilities;
+	struct fm_place used;
 	int code;
 
 	if (!transport || transport->absent)
 		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT, "%s cannot run here: %s", point->transport,
 				    transport ? transport->absent : no_transport);
-	code = transport_query(transport, plan, place, &capabilities, error);
+	fm_point_place(point, place, &used);
+	code = transport_query(transport, plan, &used, &capabilities, error);
 	if (code == 0)
 		*capability = capabilities.tests[point->test];
 	return code;
@@ -355,7 +360,7 @@ void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const st
 			     point->transport, fm_tests[point->test].name);
 	} else {
 		check_memory(point, side_b ? point->memory_b : point->memory_a,
-			     place->count * (plan->shares ? plan->shares : 1));
+			     (point->turn ? 1 : place->count) * (plan->shares ? plan->shares : 1));
 	}
 }
 
@@ -414,19 +419,28 @@ static int point_from_json(const json_t *json, struct fm_point *point, struct fm
 json_t *fm_plan_message(const struct fm_plan *plan, uint32_t first)
 {
 	uint32_t end = first + FM_POINTS_PER_MESSAGE;
-	json_t *points = json_array();
+	json_t *points = json_array(), *turns = json_array();
 	json_t *message = json_pack("{s:s, s:o, s:b}", "type", "plan", "points", points, "more", end < plan->count);
 
-	if (!message)
+	if (!message) {
+		json_decref(turns);
 		return NULL;
+	}
 	for (uint32_t i = first; i < end && i < plan->count; i++)
-		if (plan->points[i].refused == FM_REASON_NONE)
+		if (plan->points[i].refused == FM_REASON_NONE) {
 			json_array_append_new(points, point_to_json(&plan->points[i]));
+			json_array_append_new(turns, json_integer(plan->points[i].turn));
+		}
+	if (plan->in_turn)
+		json_object_set(message, "turns", turns);
+	json_decref(turns);
 	if (first == 0) {
 		json_object_set_new(message, "rails", fm_rails_to_json(plan->rails, plan->rail_count));
 		json_object_set_new(message, "cpus_a", json_string(plan->cpus_a));
 		json_object_set_new(message, "cpus_b", json_string(plan->cpus_b));
 		json_object_set_new(message, "shares", json_integer(plan->shares));
+		if (plan->in_turn)
+			json_object_set_new(message, "in_turn", json_true());
 		if (plan->options)
 			json_object_set(message, "options", plan->options);
 	}
@@ -460,13 +474,29 @@ static int plan_receive_head(struct fm_plan *plan, const json_t *message, struct
 	snprintf(plan->cpus_b, sizeof(plan->cpus_b), "%s", cpus_b);
 	plan->shares = (uint32_t)shares;
 	plan->options = json_incref(options);
+	plan->in_turn = json_is_true(json_object_get(message, "in_turn"));
 	return fm_rails_from_json(json_object_get(message, "rails"), plan->rails, FM_RAILS_MAX, &plan->rail_count,
 				  error);
 }
 
+/* The rail that a point has for itself, where the plan's rails take turns. */
+static int turn_from_json(const struct fm_plan *plan, const json_t *turn, struct fm_point *point,
+			  struct fm_error *error)
+{
+	json_int_t value = json_integer_value(turn);
+
+	if (!plan->in_turn)
+		return 0;
+	if (value < 1 || value > (json_int_t)plan->rail_count)
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "point %llu of the plan has no rail",
+				    (unsigned long long)point->id);
+	point->turn = (uint32_t)value;
+	return 0;
+}
+
 int fm_plan_receive(struct fm_plan *plan, const json_t *message, bool *more, struct fm_error *error)
 {
-	json_t *points = json_object_get(message, "points"), *json;
+	json_t *points = json_object_get(message, "points"), *turns = json_object_get(message, "turns"), *json;
 	size_t i;
 	int code = 0;
 
@@ -480,6 +510,8 @@ int fm_plan_receive(struct fm_plan *plan, const json_t *message, bool *more, str
 
 		if (code == 0)
 			code = point_from_json(json, &point, error);
+		if (code == 0)
+			code = turn_from_json(plan, json_array_get(turns, i), &point, error);
 		if (code == 0)
 			code = plan_add(plan, &point, error);
 	}

@@ -22,6 +22,7 @@ struct fm_point {
 	enum fm_test_id test; /* FM_TEST_COUNT: a transport that is absent altogether */
 	uint64_t size_bytes, stride_bytes;
 	uint32_t slots, depth, streams, threads;
+	uint32_t turn; /* 1 + the plan's rail that it measures alone; 0: all of them at once */
 	char memory_a[32], memory_b[32];
 	bool events;		/* both ends wait for events */
 	bool bidirectional;	/* both ends drive; bandwidth tests alone */
@@ -35,6 +36,7 @@ struct fm_plan {
 	uint32_t count, capacity;
 	struct fm_rail rails[FM_RAILS_MAX];
 	uint32_t rail_count;
+	bool in_turn;				       /* each rail in points of its own */
 	char cpus_a[FM_TEXT_MAX], cpus_b[FM_TEXT_MAX]; /* --cpu of the initiator and of its peer */
 	uint32_t shares;			       /* 2: both ends on this machine */
 	json_t *options;			       /* {transport: {option: text}}, or NULL */

@@ -8,6 +8,7 @@
 
 #include "bench/bidirectional.h"
 #include "bench/node.h"
+#include "bench/rails.h"
 #include "bench/verify.h"
 #include "bench/wire.h"
 #include "results/stats.h"
@@ -502,7 +503,7 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 	struct fm_run *run = p->run;
 	const struct fm_flows_setup setup = {.session = &run->session,
 					     .point = p->point,
-					     .place = &run->place_a,
+					     .place = &p->place,
 					     .clock = &run->clock,
 					     .plan = &run->plan,
 					     .verify_seed = p->verify_seed};
@@ -557,8 +558,9 @@ int fm_point_measure(struct fm_run *run, const struct fm_point *point, struct fm
 	struct fm_point_run p = {.run = run, .point = point, .test = &fm_tests[point->test], .out = measurement};
 	struct fm_error *error = &measurement->error;
 
-	*measurement = (struct fm_measurement){
-		.point = point, .rails = run->place_a.count, .stop_reason = "", .verified = "no"};
+	fm_point_place(point, &run->place_a, &p.place);
+	*measurement =
+		(struct fm_measurement){.point = point, .rails = p.place.count, .stop_reason = "", .verified = "no"};
 	for (int direction = 0; direction < FM_DIRECTIONS; direction++)
 		for (uint32_t i = 0; i <= FM_TOTAL; i++)
 			fm_samples_init(&measurement->tallies[direction][i].samples, FM_SAMPLES_BOUND);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bench/node.h"
+#include "bench/rails.h"
 #include "bench/run.h"
 #include "results/stats.h"
 
@@ -219,6 +220,8 @@ static void row_begin(const struct fm_run *run, const struct fm_point *point, ui
 	snprintf(record->key.run_id, sizeof(record->key.run_id), "%s", run->run_id);
 	record->key.point_id = point->id;
 	record->key.row_kind = rail == FM_TOTAL ? "total" : "flow";
+	if (rail != FM_TOTAL)
+		rail += fm_point_rail(point);
 	record->key.rail = rail == FM_TOTAL ? FM_EMPTY : rail;
 	record->key.direction = point->bidirectional ? "both" : "a_to_b";
 	record->key.initiator = "a";
@@ -240,10 +243,13 @@ static void row_begin(const struct fm_run *run, const struct fm_point *point, ui
 	record->verdict.stop_reason = "";
 }
 
-static bool place_shares_cpus(const struct fm_place *place)
+static bool place_shares_cpus(const struct fm_point *point, const struct fm_place *whole)
 {
-	for (uint32_t i = 0; i < place->count; i++)
-		if (place->rails[i].shared_cpus)
+	struct fm_place place;
+
+	fm_point_place(point, whole, &place);
+	for (uint32_t i = 0; i < place.count; i++)
+		if (place.rails[i].shared_cpus)
 			return true;
 	return false;
 }
@@ -259,7 +265,8 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 	verdict->reason_code = fm_reason_name(error->code ? error->reason : FM_REASON_NONE);
 	if (error->code)
 		snprintf(verdict->reason, sizeof(verdict->reason), "%s", error->text);
-	else if (place_shares_cpus(&run->place_a) || place_shares_cpus(&run->place_b))
+	else if (place_shares_cpus(measurement->point, &run->place_a) ||
+		 place_shares_cpus(measurement->point, &run->place_b))
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "measuring threads share CPUs, so the figures include the scheduler");
 	else if (measurement->left_behind)

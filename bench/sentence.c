@@ -38,27 +38,40 @@ static void size_text(uint64_t bytes, char *text, size_t capacity)
 		snprintf(text + length, capacity - length, " B");
 }
 
-static void note_latency(struct fm_pair_notes *notes, const struct fm_record *record)
+/* " by eth1": which of the rails it was, where they take turns. */
+static const char *by_text(const struct fm_pair *pair, const struct fm_record *record, char *text, size_t bytes)
 {
-	char size[32], spread[64], value[32];
+	text[0] = '\0';
+	if (pair->run.plan.in_turn)
+		snprintf(text, bytes, " by %s", record->a.device);
+	return text;
+}
+
+static void note_latency(struct fm_pair *pair, const struct fm_record *record)
+{
+	struct fm_pair_notes *notes = &pair->notes;
+	char size[32], spread[64], value[32], by[80];
 
 	size_text(record->work.size_bytes, size, sizeof(size));
 	interval(record->latency.p50_low_us, record->latency.p50_high_us, spread, sizeof(spread));
-	snprintf(notes->latency, sizeof(notes->latency), "%s %s over %s takes %s us %s%s", record->work.test, size,
-		 record->work.transport, number(record->latency.p50_us, value, sizeof(value)),
+	snprintf(notes->latency, sizeof(notes->latency), "%s %s over %s%s takes %s us %s%s", record->work.test, size,
+		 record->work.transport, by_text(pair, record, by, sizeof(by)),
+		 number(record->latency.p50_us, value, sizeof(value)),
 		 strcmp(record->latency.definition, "half_rtt") == 0 ? "one way (half a round trip)" : "a round trip",
 		 spread);
 	notes->latency_size = record->work.size_bytes;
 }
 
-static void note_rate(struct fm_pair_notes *notes, const struct fm_record *record)
+static void note_rate(struct fm_pair *pair, const struct fm_record *record)
 {
-	char size[32], spread[64], value[32];
+	struct fm_pair_notes *notes = &pair->notes;
+	char size[32], spread[64], value[32], by[80];
 
 	size_text(record->work.size_bytes, size, sizeof(size));
 	interval(record->rate.low_gbps, record->rate.high_gbps, spread, sizeof(spread));
-	snprintf(notes->rate, sizeof(notes->rate), "%s %s over %s reaches %s Gb/s%s%s", record->work.test, size,
-		 record->work.transport, number(record->rate.bw_gbps, value, sizeof(value)),
+	snprintf(notes->rate, sizeof(notes->rate), "%s %s over %s%s reaches %s Gb/s%s%s", record->work.test, size,
+		 record->work.transport, by_text(pair, record, by, sizeof(by)),
+		 number(record->rate.bw_gbps, value, sizeof(value)),
 		 strcmp(record->key.direction, "both") == 0 ? " in both directions together" : "", spread);
 	notes->best_gbps = record->rate.bw_gbps;
 	snprintf(notes->limit, sizeof(notes->limit), "%s", record->rate.limiter);
@@ -107,7 +120,8 @@ void fm_pair_note(struct fm_pair *pair, const struct fm_record *record)
 	struct fm_pair_notes *notes = &pair->notes;
 
 	/* Where there are several rails, their total is what counts. */
-	bool counts = pair->run.plan.rail_count == 1 || strcmp(record->key.row_kind, "total") == 0;
+	bool counts =
+		pair->run.plan.rail_count == 1 || pair->run.plan.in_turn || strcmp(record->key.row_kind, "total") == 0;
 	/* The sum of both directions, and what moved on the way is the point's and stands in each of its rows. */
 	bool part = strcmp(record->key.load, "bidirectional") == 0 && strcmp(record->key.direction, "both") != 0;
 
@@ -117,9 +131,9 @@ void fm_pair_note(struct fm_pair *pair, const struct fm_record *record)
 	    (strcmp(record->verdict.status, "ok") == 0 || strcmp(record->verdict.status, "inconclusive") == 0)) {
 		if (record->latency.definition[0] &&
 		    (!notes->latency[0] || record->work.size_bytes < notes->latency_size))
-			note_latency(notes, record);
+			note_latency(pair, record);
 		if (isfinite(record->rate.bw_gbps) && (!notes->rate[0] || record->rate.bw_gbps > notes->best_gbps))
-			note_rate(notes, record);
+			note_rate(pair, record);
 	}
 	if (!part && record->counters.retransmit != FM_EMPTY && strcmp(record->key.row_kind, "flow") == 0)
 		notes->retransmits += record->counters.retransmit;

@@ -11,7 +11,7 @@
 
 #include "bench/bidirectional.h"
 #include "bench/node.h"
-#include "bench/plan.h"
+#include "bench/rails.h"
 #include "bench/wire.h"
 
 #define OPERATIONS_MAX (1ll << 50)
@@ -304,9 +304,10 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 {
 	const struct fm_point *point = find_point(&client->plan, json_integer_value(json_object_get(message, "id")));
 	json_int_t seed = json_integer_value(json_object_get(message, "verify"));
+	struct fm_place place;
 	const struct fm_flows_setup setup = {.session = client->session,
 					     .point = point,
-					     .place = &client->place,
+					     .place = &place,
 					     .clock = &client->server->clock,
 					     .plan = &client->plan,
 					     .passive = true,
@@ -325,6 +326,7 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 	}
 	if (fm_point_query(point, &client->plan, &client->place, &capability, &cause) == 0)
 		p.may_lose = capability.may_lose;
+	fm_point_place(point, &client->place, &place);
 	p.flows = fm_flows_new(&setup, &cause);
 	if (!p.flows)
 		return served_give_up(client, &cause, false, error);
@@ -416,7 +418,7 @@ static int place_here(struct client *client, const struct fm_nics *nics, struct 
 			request.threads = plan->points[i].threads;
 	code = fm_cpus_read("/sys", cpus, error);
 	if (code == 0)
-		code = fm_place_decide(nics, cpus, &request, &client->place, error);
+		code = fm_plan_place(plan, nics, cpus, &request, &client->place, error);
 	free(cpus);
 	return code;
 }

@@ -24,6 +24,7 @@ struct fm_both {
 struct fm_point_run {
 	struct fm_run *run;
 	const struct fm_point *point;
+	struct fm_place place; /* the rails of this point */
 	const struct fm_test *test;
 	struct fm_flows *flows;
 	struct fm_measurement *out;

@@ -454,7 +454,8 @@ static int check_value(const struct fm_option_set *set, const struct fm_option *
 
 	if (!values)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for options");
-	code = row->type->parse(row, row->type->takes_value ? value : "true", (char *)values + row->offset, error);
+	code = fm_option_type_of(row)->parse(row, fm_option_type_of(row)->takes_value ? value : "true",
+					     (char *)values + row->offset, error);
 	free(values);
 	return code;
 }
@@ -477,13 +478,13 @@ static int add_option(struct fm_translation *translation, const struct fm_option
 			fm_translation_note(translation, from, "left out: %s", lack ? lack : why.text);
 		return 0;
 	}
-	if (row->type->takes_value && wanted->value[0] == '-' && wanted->value[1]) {
+	if (fm_option_type_of(row)->takes_value && wanted->value[0] == '-' && wanted->value[1]) {
 		snprintf(word, sizeof(word), "--%s=%s", row->name, wanted->value);
 		return add_word(translation, word, error);
 	}
 	snprintf(word, sizeof(word), "--%s", row->name);
 	code = add_word(translation, word, error);
-	return code == 0 && row->type->takes_value ? add_word(translation, wanted->value, error) : code;
+	return code == 0 && fm_option_type_of(row)->takes_value ? add_word(translation, wanted->value, error) : code;
 }
 
 static int add_options(struct fm_translation *translation, const struct fm_option_set *set, struct fm_error *error)
@@ -524,7 +525,7 @@ static void tell_leftovers(struct fm_translation *translation)
 	}
 }
 
-/* The finished line through the parser that will read it: rules across options, a host that looks like an option. */
+/* The finished line through the parser that will read it: rules across options. */
 static int check_pair(const struct fm_translate_rows *rows, int argc, char **argv, struct fm_error *error)
 {
 	void **values = calloc(rows->pair_count, sizeof(*values));
@@ -564,8 +565,12 @@ static int write_line(struct fm_translation *translation, struct fm_error *error
 {
 	const struct fm_translate_rows *rows = translation->rows;
 	const char *host = translation->host;
-	int code = add_word(translation, "fabmark", error);
+	int code;
 
+	if (host && host[0] == '-')
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "'%.*s' is no host, but looks like an option",
+				    SHOWN_MAX, host);
+	code = add_word(translation, "fabmark", error);
 	if (code == 0)
 		code = add_word(translation, host ? "pair" : "serve", error);
 	if (code == 0 && host)

@@ -26,6 +26,7 @@ struct scan {
 	char *const *argv;
 	int argc, at;
 	bool *given;
+	const struct fm_option_log *log; /* NULL: nobody wants to know */
 	struct fm_error *error;
 };
 
@@ -141,6 +142,8 @@ static int store(const struct scan *scan, const struct target *target, const cha
 		return fm_error_prefix(scan->error, "%.*s '%.*s': ", SHOWN_MAX, shown, SHOWN_MAX, text);
 	if (target->given)
 		*target->given = true;
+	if (scan->log)
+		scan->log->saw(scan->log->context, row, text);
 	return 0;
 }
 
@@ -224,7 +227,7 @@ static int read_positional(const struct scan *scan, const char **positional, uin
 			    SHOWN_MAX, word, parser->command, parser->positional_max, parser->command);
 }
 
-static int check_rules(const struct fm_option_parser *parser, struct fm_error *error)
+int fm_options_rules(const struct fm_option_parser *parser, struct fm_error *error)
 {
 	for (const struct fm_option_rule *rule = parser->rules; rule && rule->message; rule++)
 		if (rule->broken(parser->values[0]))
@@ -249,10 +252,10 @@ static int check_word(const char *word, struct fm_error *error)
 		valid + 1, (unsigned char)word[valid]);
 }
 
-int fm_options_parse(const struct fm_option_parser *parser, int argc, char *const *argv, const char **positional,
-		     uint32_t *positional_count, bool *given, struct fm_error *error)
+int fm_options_read(const struct fm_option_parser *parser, int argc, char *const *argv, const char **positional,
+		    uint32_t *positional_count, const struct fm_option_log *log, bool *given, struct fm_error *error)
 {
-	struct scan scan = {parser, argv, argc, 1, given, error};
+	struct scan scan = {parser, argv, argc, 1, given, log, error};
 	bool options = true;
 	uint32_t words = 0;
 
@@ -280,7 +283,15 @@ int fm_options_parse(const struct fm_option_parser *parser, int argc, char *cons
 			return rc;
 	}
 	*positional_count = words;
-	return check_rules(parser, error);
+	return 0;
+}
+
+int fm_options_parse(const struct fm_option_parser *parser, int argc, char *const *argv, const char **positional,
+		     uint32_t *positional_count, bool *given, struct fm_error *error)
+{
+	int code = fm_options_read(parser, argc, argv, positional, positional_count, NULL, given, error);
+
+	return code ? code : fm_options_rules(parser, error);
 }
 
 int fm_options_set(const struct fm_option_set *set, void *values, const char *name, const char *text,

@@ -119,6 +119,18 @@ int fm_options_defaults(const struct fm_option_set *set, void *values, struct fm
 int fm_options_parse(const struct fm_option_parser *parser, int argc, char *const *argv, const char **positional,
 		     uint32_t *positional_count, bool *given, struct fm_error *error);
 
+/* Told of each option as it is read: its row, and its text ("true" of a flag). */
+struct fm_option_log {
+	void (*saw)(void *context, const struct fm_option *row, const char *text);
+	void *context;
+};
+
+/* The same without the rules, and with a log that may be NULL: for whoever adds to the values before they are final. */
+int fm_options_read(const struct fm_option_parser *parser, int argc, char *const *argv, const char **positional,
+		    uint32_t *positional_count, const struct fm_option_log *log, bool *given, struct fm_error *error);
+/* The parser's rules alone, over what its values hold. -EINVAL with reason usage. */
+int fm_options_rules(const struct fm_option_parser *parser, struct fm_error *error);
+
 /*
  * Sets one value by name, as --set and a peer's plan do. -ENOENT where the set has no such row; a text that does not
  * parse is -EINVAL, and the field keeps its value.

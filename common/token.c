@@ -114,6 +114,29 @@ out:
 	return code;
 }
 
+/* The first line of standard input, and not a byte behind it: that belongs to others. */
+static int token_line(struct fm_token *token, struct fm_error *error)
+{
+	char raw[RAW_MAX];
+	size_t count = 0;
+	ssize_t got = 1;
+	int code;
+
+	while (count < sizeof(raw) && (got = read(STDIN_FILENO, raw + count, 1)) != 0) {
+		if (got < 0 && errno != EINTR)
+			break;
+		if (got > 0 && raw[count++] == '\n')
+			break;
+	}
+	if (got < 0)
+		code = fm_error_set(error, -errno, FM_REASON_TOKEN, "cannot read the token from standard input: %s",
+				    strerror(errno));
+	else
+		code = token_take(raw, count, "standard input", token, error);
+	OPENSSL_cleanse(raw, sizeof(raw));
+	return code;
+}
+
 /* The user's config folder, without fabmark; -ENOENT where there is none, as for a container's nameless user. */
 static int config_folder(char folder[PATH_MAX])
 {
@@ -317,6 +340,8 @@ int fm_token_find(const char *file, bool create, struct fm_token *token, struct 
 	const char *environment = getenv("FABMARK_TOKEN");
 	int code;
 
+	if (file && strcmp(file, "-") == 0)
+		return token_line(token, error);
 	if (file) {
 		code = token_read(file, token, error);
 		return code == -ENOENT ? fm_error_set(error, code, FM_REASON_TOKEN,

@@ -21,12 +21,12 @@ struct fm_token {
 };
 
 /*
- * Finds the token. file: --token-file, or NULL; a pipe will do. create: make the config file with 128 random bits (mode
- * 0600, folder 0700) where nothing else gives one, as serve does; of several that do so at once on a shared home, all
- * end with the same token. The first source that exists counts, good or bad. Errors, all of reason token: -ENOENT none
- * found, with the three ways to give one; -EPERM others may read or change the file, with the chmod to type; -EINVAL
- * too short, too long, not one line of text; the errno of reading or creating. -EINTR, interrupted: a signal came at
- * the prompt.
+ * Finds the token. file: --token-file, or NULL; a pipe will do, and "-" is the first line of standard input. create:
+ * make the config file with 128 random bits (mode 0600, folder 0700) where nothing else gives one, as serve does; of
+ * several that do so at once on a shared home, all end with the same token. The first source that exists counts, good
+ * or bad. Errors, all of reason token: -ENOENT none found, with the three ways to give one; -EPERM others may read or
+ * change the file, with the chmod to type; -EINVAL too short, too long, not one line of text; the errno of reading or
+ * creating. -EINTR, interrupted: a signal came at the prompt.
  */
 int fm_token_find(const char *file, bool create, struct fm_token *token, struct fm_error *error);
 

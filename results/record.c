@@ -179,6 +179,66 @@ int fm_record_append(char *field, size_t bytes, const char *key, const char *val
 	return 0;
 }
 
+void fm_record_copy_init(struct fm_record_copy *copy)
+{
+	memset(copy, 0, sizeof(*copy));
+	fm_record_init(&copy->record);
+}
+
+static int restore_enum(struct fm_record_copy *copy, const struct fm_field *field, const char *text)
+{
+	char *own;
+
+	if (copy->used >= FM_CLOSED_MAX || strlen(text) >= FM_CLOSED_BYTES || !value_listed(field->values, text))
+		return -EINVAL;
+	own = copy->closed[copy->used];
+	memcpy(own, text, strlen(text) + 1);
+	copy->used++;
+	*(const char **)field_at(field, &copy->record) = own;
+	return 0;
+}
+
+/* Whatever it holds: what a user typed is in some, and it was good enough for the record that it comes from. */
+static int restore_text(const struct fm_field *field, char *at, const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length >= field->bytes || (field->values && !value_listed(field->values, text)))
+		return -EINVAL;
+	memcpy(at, text, length + 1);
+	return 0;
+}
+
+int fm_record_restore(struct fm_record_copy *copy, const char *column, const char *text)
+{
+	const struct fm_field *field = fm_field_find(column);
+	char *end;
+	double value;
+
+	if (!field)
+		return -ENOENT;
+	if (!text[0])
+		return 0;
+	switch (field->type) {
+	case FM_FIELD_TEXT:
+	case FM_FIELD_PAIRS:
+		return restore_text(field, field_at(field, &copy->record), text);
+	case FM_FIELD_ENUM:
+		return restore_enum(copy, field, text);
+	case FM_FIELD_CONSTANT:
+		return strcmp(field->values, text) == 0 ? 0 : -EINVAL;
+	case FM_FIELD_COUNT:
+		return set_count(field_at(field, &copy->record), text);
+	case FM_FIELD_REAL:
+		value = strtod(text, &end);
+		if (*end || !isfinite(value))
+			return -EINVAL;
+		*(double *)field_at(field, &copy->record) = value;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int check_broken(const struct fm_record *record, struct fm_error *error, const char *what, const char *column)
 {
 	return fm_error_set(error, -EINVAL, FM_REASON_INTERNAL,

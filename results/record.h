@@ -122,6 +122,23 @@ int fm_record_check(const struct fm_record *record, struct fm_error *error);
 
 enum fm_field_type { FM_FIELD_TEXT, FM_FIELD_ENUM, FM_FIELD_COUNT, FM_FIELD_REAL, FM_FIELD_CONSTANT, FM_FIELD_PAIRS };
 
+enum { FM_CLOSED_MAX = 16, FM_CLOSED_BYTES = 32 };
+
+/* A record with texts of its own where others point to static ones. Must stay where it is. */
+struct fm_record_copy {
+	struct fm_record record;
+	char closed[FM_CLOSED_MAX][FM_CLOSED_BYTES];
+	uint32_t used;
+};
+
+/* Everything empty. */
+void fm_record_copy_init(struct fm_record_copy *copy);
+/*
+ * Any column from its text as fm_field_format writes it; "" leaves it empty. -ENOENT: no such column; -EINVAL: no value
+ * of the column, or a constant that is another one here.
+ */
+int fm_record_restore(struct fm_record_copy *copy, const char *column, const char *text);
+
 enum { FM_FIELD_BYTES = 2048 }; /* holds the text of any column */
 
 /* One column. */

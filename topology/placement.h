@@ -41,9 +41,11 @@ struct fm_rail {
 };
 
 struct fm_rail_request {
-	const char *rails;	  /* "one", "LIST" of devices or addresses, each LOCAL[=REMOTE]; "" means one */
-	const char *device;	  /* LOCAL[=REMOTE], or "" */
-	const char *data_address; /* LOCAL[=REMOTE], numeric, or "" */
+	/* "one", "LIST" of devices or addresses, each LOCAL[=REMOTE]; "" means one. "all" and "each" go to rails_every.
+	 */
+	const char *rails;
+	const char *device;		   /* LOCAL[=REMOTE], or "" */
+	const char *data_address;	   /* LOCAL[=REMOTE], numeric, or "" */
 	const char *control_a, *control_b; /* numeric addresses of the control connection's ends: the last resort */
 };
 
@@ -61,6 +63,29 @@ struct fm_rail_request {
  */
 int fm_rails_pair(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request,
 		  struct fm_rail *rails, uint32_t capacity, uint32_t *count, struct fm_error *error);
+
+/* Devices that carry no rail, in words: "eth2: down or without carrier; eth5 of the other node: no partner here". */
+struct fm_rails_left {
+	uint32_t count, shown; /* shown: of these, so many stand in text */
+	char text[1024];
+};
+
+/* One more of them; why: without a full stop. */
+__attribute__((format(printf, 3, 4))) void fm_rails_leave(struct fm_rails_left *left, const char *device,
+							  const char *why, ...);
+
+/*
+ * Every rail that the rule above gives, each device in one of them, in the order of A's slots: devices in one subnet
+ * first choose, then those of one ordinal. What could carry data and is not among them is left over with its reason: a
+ * device that is down, has link-local addresses only (which pair by luck), has no partner, or one that another rail
+ * has. Devices without an address that are no hardware, such as a bridge's ports, are no rails to begin with.
+ *
+ * Both ends on one machine, or no pair at all: the control connection's addresses alone, as for "one". The request may
+ * name no device. Errors as above.
+ */
+int fm_rails_every(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request,
+		   struct fm_rail *rails, uint32_t capacity, uint32_t *count, struct fm_rails_left *left,
+		   struct fm_error *error);
 
 struct fm_place_request {
 	const struct fm_rail *rails;

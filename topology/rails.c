@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "topology/address.h"
-#include "topology/placement.h"
+#include "topology/rails.h"
 
 /* What the user asked of one end of one rail; "" nothing. */
 struct wish {
@@ -69,8 +69,7 @@ static bool nic_passes(const struct fm_nic *nic, const struct filter *filter)
 	return false;
 }
 
-/* PCI devices by address, then the others by name: nodes of one kind agree in slots, not in names. */
-static bool slot_before(const struct fm_nic *x, const struct fm_nic *y)
+bool fm_nic_before(const struct fm_nic *x, const struct fm_nic *y)
 {
 	size_t x_length = strlen(x->pci), y_length = strlen(y->pci);
 
@@ -90,7 +89,7 @@ static void candidates_list(const struct fm_nics *nics, const struct filter *fil
 		if (!nic_passes(&nics->list[i], filter))
 			continue;
 		for (at = list->count; at > 0; at--) {
-			if (slot_before(&nics->list[list->index[at - 1]], &nics->list[i]))
+			if (fm_nic_before(&nics->list[list->index[at - 1]], &nics->list[i]))
 				break;
 			list->index[at] = list->index[at - 1];
 		}
@@ -300,15 +299,17 @@ static void rail_fill(const struct end *a, const struct end *b, struct fm_rail *
 	fm_address_format(&b->address, rail->address_b, sizeof(rail->address_b));
 }
 
+/* *ordinal: by which the remote device was found; FM_NICS_MAX where it was named, or found by its subnet. */
 static int rail_asked(const struct pairing *pairing, const struct wish wishes[2], struct fm_rail *rail,
-		      struct fm_error *error)
+		      uint32_t *ordinal, struct fm_error *error)
 {
 	bool remote_asked = wishes[1].device[0] || wishes[1].address[0];
 	struct end a = {.nic = NULL}, b = {.nic = NULL};
-	uint32_t shared_bits, ordinal = FM_NICS_MAX;
+	uint32_t shared_bits;
 	char subnet[FM_ADDRESS_MAX + 4];
 	int result = end_find(pairing->a, &wishes[0], node_names[0], &a, error);
 
+	*ordinal = FM_NICS_MAX;
 	if (result == 0 && remote_asked)
 		result = end_find(pairing->b, &wishes[1], node_names[1], &b, error);
 	if (result < 0)
@@ -318,7 +319,7 @@ static int rail_asked(const struct pairing *pairing, const struct wish wishes[2]
 				    "'%s' never leaves its node: name a device that leads to the other one",
 				    a.nic->loopback ? a.nic->name : b.nic->name);
 	if (!remote_asked) {
-		result = remote_choose(pairing, &a, &b, &ordinal, error);
+		result = remote_choose(pairing, &a, &b, ordinal, error);
 		if (result < 0)
 			return result;
 	}
@@ -334,8 +335,8 @@ static int rail_asked(const struct pairing *pairing, const struct wish wishes[2]
 		snprintf(rail->reason, sizeof(rail->reason), "asked for");
 	else if (a.nic->loopback)
 		snprintf(rail->reason, sizeof(rail->reason), "the loopback, both ends are on this machine");
-	else if (ordinal < FM_NICS_MAX)
-		snprintf(rail->reason, sizeof(rail->reason), "same ordinal, device %u of both nodes", ordinal + 1);
+	else if (*ordinal < FM_NICS_MAX)
+		snprintf(rail->reason, sizeof(rail->reason), "same ordinal, device %u of both nodes", *ordinal + 1);
 	else
 		snprintf(rail->reason, sizeof(rail->reason), "same subnet %s", subnet);
 	return 0;
@@ -416,7 +417,7 @@ static int rails_list(const struct pairing *pairing, const char *text, struct fm
 		      uint32_t *count, struct fm_error *error)
 {
 	struct fm_rail made[FM_RAILS_MAX];
-	uint32_t used = 0;
+	uint32_t used = 0, ordinal;
 	int result = 0;
 
 	for (const char *at = text; result == 0; at += strcspn(at, ",") + 1) {
@@ -427,7 +428,7 @@ static int rails_list(const struct pairing *pairing, const char *text, struct fm
 			return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "--rails names more than %u rails", used);
 		result = wish_parse(at, strcspn(at, ","), "rail", offsetof(struct wish, device), wishes, error);
 		if (result == 0)
-			result = rail_asked(pairing, wishes, &made[used++], error);
+			result = rail_asked(pairing, wishes, &made[used++], &ordinal, error);
 		if (!strchr(at, ','))
 			break;
 	}
@@ -454,6 +455,30 @@ static void pairing_start(const struct fm_nics *a, const struct fm_nics *b, cons
 		(fm_address_loopback(&from) && fm_address_loopback(&to)) || fm_address_equal(&from, &to);
 }
 
+bool fm_rails_one_machine(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request)
+{
+	struct pairing pairing;
+
+	pairing_start(a, b, request, &pairing);
+	return pairing.same_machine;
+}
+
+int fm_rail_of_device(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request,
+		      const char *device, struct fm_rail *rail, bool *by_ordinal, struct fm_error *error)
+{
+	struct pairing pairing;
+	struct wish wishes[2];
+	uint32_t ordinal;
+	int result;
+
+	pairing_start(a, b, request, &pairing);
+	memset(wishes, 0, sizeof(wishes));
+	snprintf(wishes[0].device, sizeof(wishes[0].device), "%s", device);
+	result = rail_asked(&pairing, wishes, rail, &ordinal, error);
+	*by_ordinal = ordinal < FM_NICS_MAX;
+	return result;
+}
+
 int fm_rails_pair(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request,
 		  struct fm_rail *rails, uint32_t capacity, uint32_t *count, struct fm_error *error)
 {
@@ -462,6 +487,7 @@ int fm_rails_pair(const struct fm_nics *a, const struct fm_nics *b, const struct
 	struct pairing pairing;
 	struct wish wishes[2];
 	struct fm_rail rail;
+	uint32_t ordinal;
 	int result = 0;
 
 	pairing_start(a, b, request, &pairing);
@@ -478,7 +504,7 @@ int fm_rails_pair(const struct fm_nics *a, const struct fm_nics *b, const struct
 		result = wish_parse(request->data_address, strlen(request->data_address), "--data-address",
 				    offsetof(struct wish, address), wishes, error);
 	if (result == 0)
-		result = asked ? rail_asked(&pairing, wishes, &rail, error)
+		result = asked ? rail_asked(&pairing, wishes, &rail, &ordinal, error)
 			       : rail_control(&pairing, request, &rail, error);
 	if (result < 0)
 		return result;

@@ -308,6 +308,114 @@ static void lists_of_rails(void **state)
 	test_free(pair);
 }
 
+static int try_every(struct pair *pair, struct fm_rails_left *left, const char *from, const char *to)
+{
+	const struct fm_rail_request request = {"all", "", "", from, to};
+
+	return fm_rails_every(&pair->a, &pair->b, &request, pair->rails, FM_RAILS_MAX, &pair->count, left,
+			      &pair->error);
+}
+
+static void every_rail_that_pairs(void **state)
+{
+	struct pair *pair = pair_new();
+	struct fm_rails_left left;
+
+	(void)state;
+	assert_int_equal(try_every(pair, &left, control_a, control_b), 0);
+	assert_int_equal(pair->count, 3);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "same subnet 192.168.0.0/24");
+	assert_rail(pair, 1, "rail0 10.0.0.1", "ens2 10.0.0.2", "same subnet 10.0.0.0/24");
+	assert_rail(pair, 2, "rail1 10.0.1.1", "ens1 10.0.1.2", "same subnet 10.0.1.0/24");
+	assert_int_equal(left.count, 0);
+	assert_string_equal(left.text, "");
+	test_free(pair);
+}
+
+static void rails_that_do_not_pair_are_named(void **state)
+{
+	struct pair *pair = pair_new();
+	struct fm_rails_left left;
+
+	(void)state;
+	pair->b.list[0].up = false;
+	nic_add(&pair->a, "docker0", "", "172.17.0.1/16");
+	nic_add(&pair->b, "docker0", "", "172.17.0.1/16");
+	nic_add(&pair->a, "ib7", "0000:70:00.0", "fe80::7/64");
+	nic_add(&pair->a, "port8", "0000:80:00.0", "");
+	nic_add(&pair->a, "veth9", "", "");
+	assert_int_equal(try_every(pair, &left, control_a, control_b), 0);
+	assert_int_equal(pair->count, 2);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "same subnet 192.168.0.0/24");
+	assert_rail(pair, 1, "rail0 10.0.0.1", "ens2 10.0.0.2", "same subnet 10.0.0.0/24");
+	/* rail1's ordinal is docker0's over there, which is no hardware. */
+	assert_non_null(strstr(left.text, "ens1 of the other node: down or without carrier"));
+	assert_non_null(strstr(left.text, "ib7: link-local addresses only"));
+	assert_non_null(strstr(left.text, "port8: no IP address"));
+	assert_non_null(strstr(left.text, "docker0: "));
+	assert_non_null(strstr(left.text, "rail1: "));
+	assert_null(strstr(left.text, "veth9"));
+	assert_null(strstr(left.text, "lo:"));
+	test_free(pair);
+}
+
+/* Three here and two there in one subnet: the third has no partner of its own, whatever the names. */
+static void no_device_is_in_two_rails(void **state)
+{
+	struct pair *pair = test_calloc(1, sizeof(*pair));
+	struct fm_rails_left left;
+
+	(void)state;
+	nic_add(&pair->a, "a", "0000:03:00.0", "10.0.0.1/24");
+	nic_add(&pair->a, "b", "0000:01:00.0", "10.0.0.2/24");
+	nic_add(&pair->a, "c", "0000:02:00.0", "10.0.0.3/24");
+	nic_add(&pair->b, "x", "0000:01:00.0", "10.0.0.11/24");
+	nic_add(&pair->b, "y", "0000:02:00.0", "10.0.0.12/24");
+	assert_int_equal(try_every(pair, &left, "10.0.0.2", "10.0.0.11"), 0);
+	assert_int_equal(pair->count, 2);
+	assert_rail(pair, 0, "b 10.0.0.2", "x 10.0.0.11", "same subnet 10.0.0.0/24");
+	assert_rail(pair, 1, "c 10.0.0.3", "y 10.0.0.12", "same subnet 10.0.0.0/24");
+	assert_int_equal(left.count, 1);
+	assert_string_equal(left.text, "a: its partner x on the other node belongs to b");
+	test_free(pair);
+}
+
+static void without_a_pair_it_is_one_rail(void **state)
+{
+	struct pair *pair = test_calloc(1, sizeof(*pair));
+	struct fm_rails_left left;
+
+	(void)state;
+	nic_add(&pair->a, "eth0", "0000:01:00.0", "10.0.0.1/24");
+	nic_add(&pair->a, "lo", "", "127.0.0.1/8");
+	nic_add(&pair->b, "lo", "", "127.0.0.1/8");
+	assert_int_equal(try_every(pair, &left, "10.0.0.1", "203.0.113.5"), 0);
+	assert_int_equal(pair->count, 1);
+	assert_string_equal(pair->rails[0].address_b, "203.0.113.5");
+	/* Data between two ends of one machine never leaves it, whatever devices it has. */
+	assert_int_equal(try_every(pair, &left, "127.0.0.1", "127.0.0.1"), 0);
+	assert_int_equal(pair->count, 1);
+	assert_string_equal(pair->rails[0].device_a, "lo");
+	assert_int_equal(left.count, 0);
+	test_free(pair);
+}
+
+static void what_is_left_says_how_many(void **state)
+{
+	struct fm_rails_left left = {0};
+	uint32_t shown;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		fm_rails_leave(&left, "eth123", "no partner on the other node, number %d", i);
+	assert_int_equal(left.count, 100);
+	shown = left.shown;
+	assert_in_range(shown, 10, 99);
+	assert_non_null(strstr(left.text, "number 0"));
+	fm_rails_leave(&left, "x", "y");
+	assert_int_equal(left.shown, shown);
+}
+
 static void rails_cross_the_wire(void **state)
 {
 	static const char *const bad[] = {
@@ -467,6 +575,11 @@ int main(void)
 		cmocka_unit_test(what_is_asked_must_exist),
 		cmocka_unit_test(one_machine_may_use_its_loopback),
 		cmocka_unit_test(lists_of_rails),
+		cmocka_unit_test(every_rail_that_pairs),
+		cmocka_unit_test(rails_that_do_not_pair_are_named),
+		cmocka_unit_test(no_device_is_in_two_rails),
+		cmocka_unit_test(without_a_pair_it_is_one_rail),
+		cmocka_unit_test(what_is_left_says_how_many),
 		cmocka_unit_test(rails_cross_the_wire),
 		cmocka_unit_test(addresses_are_strict),
 		cmocka_unit_test(routes_of_this_machine),

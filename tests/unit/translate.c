@@ -45,7 +45,7 @@ static const struct fm_option later_rows[] = {
 static const struct fm_option_set later = {"later", later_rows, COUNT(later_rows), sizeof(struct values)};
 
 struct ours {
-	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX];
+	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX];
 	struct fm_translate_rows rows;
 	struct fm_translation translation;
 	struct fm_error error;
@@ -60,9 +60,7 @@ static struct ours *ours_of(bool to_come)
 	assert_non_null(ours);
 	ours->sets[0] = &fm_pair_option_set;
 	ours->rows = (struct fm_translate_rows){ours->sets, 1, &fm_serve_option_set, fm_pair_rules};
-	for (const struct fm_transport *const *at = fm_transports; *at; at++)
-		if ((*at)->options && (*at)->options->count)
-			ours->sets[ours->rows.pair_count++] = (*at)->options;
+	ours->rows.pair_count += fm_backend_sets(ours->sets + 1);
 	if (to_come) {
 		ours->sets[0] = &later;
 		ours->rows.pair_count = 1;
@@ -282,7 +280,7 @@ static void what_is_not_understood_is_refused(void **state)
 		{"ib_write_bw -F=1 b", "ib_write_bw has no option '-='"},
 		{"ib_write_bw --all=1 b", "--all takes no value; leave '=1' out"},
 		{"ib_write_bw a b", "'b' is one word too many"},
-		{"ib_write_bw -- -b", "its translation makes no sense"},
+		{"ib_write_bw -- -b", "'-b' is no host, but looks like an option"},
 		{"ib_write_bw -A CMP_AND_SWAP b", "-A CMP_AND_SWAP belongs to ib_atomic_lat"},
 		{"ib_atomic_bw -A SWAP b", "-A SWAP: no such atomic operation"},
 		{"iperf3 b", "iperf3 takes no bare word such as 'b'; its host follows -c"},
