@@ -90,9 +90,10 @@ static int split_word(struct split *split)
 
 int fm_shell_split(const char *text, char *bytes, char **argv, int max, struct fm_error *error)
 {
-	struct split split = {text, bytes, error};
+	struct split split = {.at = text, .error = error};
 	int argc = 0;
 
+	split.out = bytes;
 	for (skip_blanks(&split); *split.at; skip_blanks(&split)) {
 		int code;
 

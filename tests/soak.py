@@ -186,7 +186,8 @@ def interval(row, names):
 
 
 def aa_report(test, pairs, counts):
-    both = [(a, b) for a, b in pairs if a and b]
+    whole = [(pair, count) for pair, count in zip(pairs, counts) if all(pair)]
+    both, counts = [pair for pair, _ in whole], [count for _, count in whole]
     if not both:
         raise Broken(f"{test}: no pair of runs has an interval; give a longer --duration")
     missed = sum(a[2] < b[1] or b[2] < a[1] for a, b in both)
