@@ -68,11 +68,11 @@ class Case:
             self.wrong.append(f"{self.name}: {' '.join(str(w) for w in what)}")
         return true
 
-    def start(self, cue_client="", cue_server="", port=None, extra=()):
-        environment = dict(self.test.env)
-        self.server, self.port = self.test.server({**environment, "FABMARK_CUE": cue_server})
+    def start(self, cue_client="", cue_server="", port=None, extra=(), environments={}):
+        """port: from the server's port to the one that the client is given."""
+        self.server, self.port = self.test.server({**environments.get("server", self.test.env), "FABMARK_CUE": cue_server})
         self.log = Listener(self.server)
-        self.client = self.test.launch({**environment, "FABMARK_CUE": cue_client}, "pair", "127.0.0.1", "--port",
+        self.client = self.test.launch({**environments.get("client", self.test.env), "FABMARK_CUE": cue_client}, "pair", "127.0.0.1", "--port",
                                        port(self.port) if port else self.port, *POINTS, "--csv", self.csv, "--out", "none",
                                        "--quiet", *extra)
         self.said = Listener(self.client)
@@ -146,9 +146,9 @@ class Faults(Folder):
         self.processes.append(process)
         return process
 
-    def server(self, environment):
+    def server(self, environment, port="0"):
         reader, writer = os.pipe()
-        server = self.launch(environment, "serve", "--port", "0", "--address", "127.0.0.1", "--ready-fd", str(writer),
+        server = self.launch(environment, "serve", "--port", port, "--address", "127.0.0.1", "--ready-fd", str(writer),
                              pass_fds=[writer])
         os.close(writer)
         with os.fdopen(reader) as ready:
