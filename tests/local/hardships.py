@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,6 +89,34 @@ class Memory(Folder):
                 self.assertTrue(err.strip(), f"none from allocation {number} on: not a word")
 
 
+class Valgrind(Faults):
+    def test_memcheck(self):
+        """Both ends of a short run use no memory that is not theirs or was never written, and give all of it back."""
+        if SANITIZED or not shutil.which("valgrind"):
+            self.skipTest("a sanitizer looks already" if SANITIZED else "valgrind is not installed")
+        check = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                 "--show-leak-kinds=definite"]
+        reader, writer = os.pipe()
+        server = subprocess.Popen([*check, PROGRAM, "serve", "--once", "--port", "0", "--address", "127.0.0.1", "--ready-fd",
+                                   str(writer)], cwd=self.folder, env=self.env, text=True, pass_fds=[writer],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.processes.append(server)
+        os.close(writer)
+        with os.fdopen(reader) as ready:
+            port = ready.readline().strip()
+        client = subprocess.Popen([*check, PROGRAM, "pair", "127.0.0.1", "--port", port, "--transport", "all", "--test",
+                                   "send_lat,send_bw", "--size", "1K", "--streams", "2", "-n", "200", "--repetitions", "2",
+                                   "--csv", "rows.csv", "--json", "rows.json", "--raw", "raw.csv", "--peer-timeout", "20",
+                                   "--connect-timeout", "30"], cwd=self.folder, env=self.env, text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.processes.append(client)
+        _, err = client.communicate(timeout=200)
+        _, said = server.communicate(timeout=60)
+        self.assertEqual((client.returncode, server.returncode), (0, 0), err + said)
+        found = rows(read(self.folder + "/rows.csv"))
+        self.assertEqual({r["status"] for r in found}, {"ok"})
+
+
 class Disk(Folder):
     def test_full_while_measuring(self):
         """What fits stays whole, in results.csv, and the message says what was lost."""
@@ -163,6 +192,27 @@ class Peace(Faults):
         """CPU time of the control thread, the first one."""
         fields = read(f"/proc/{pid}/task/{pid}/stat").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def test_heartbeat_and_watching_cost_little(self):
+        """In the middle of a repetition the control threads do nothing but send and read heartbeats and look whether
+        something moves: how much of a second that takes bounds what it can do to a figure."""
+        server, port = self.server(self.env)
+        client = self.launch(self.env, "pair", "127.0.0.1", "--port", port, "--test", "send_lat", "--size", "8", "-n",
+                             "100000000", "--repetitions", "1", "--csv", "-", "--out", "none", "--quiet")
+
+        def spent(process):
+            return int(read(f"/proc/{process.pid}/task/{process.pid}/schedstat").split()[0]) / 1e9
+        time.sleep(2)
+        before, begin = {p: spent(p) for p in (client, server)}, time.monotonic()
+        time.sleep(4)
+        seconds = time.monotonic() - begin
+        shares = [(spent(p) - before[p]) / seconds for p in (client, server)]
+        print(f"control threads while measuring: {shares[0] * 1e6:.0f} us a second on a, {shares[1] * 1e6:.0f} on b")
+        client.send_signal(signal.SIGINT)
+        client.communicate(timeout=30)
+        self.assertEqual(client.returncode, 130)
+        # Ten wake-ups a second of 100 us each would be 0.1%.
+        self.assertLess(max(shares), 0.02 if SANITIZED else 0.005)
 
     def test_slow_loris(self):
         """Connections that dribble bytes, among them ones that look like TLS: the run goes on, and sorting them costs
