@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -87,36 +86,6 @@ class Memory(Folder):
             self.assertIn(process.returncode, (0, 3), f"none from allocation {number} on: {err}")
             if process.returncode:
                 self.assertTrue(err.strip(), f"none from allocation {number} on: not a word")
-
-
-class Valgrind(Faults):
-    def test_memcheck(self):
-        """Both ends of a short run use no memory that is not theirs or was never written, and give all of it back."""
-        if SANITIZED or not shutil.which("valgrind"):
-            self.skipTest("a sanitizer looks already" if SANITIZED else "valgrind is not installed")
-        check = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
-                 "--show-leak-kinds=definite"]
-        reader, writer = os.pipe()
-        server = subprocess.Popen([*check, PROGRAM, "serve", "--once", "--port", "0", "--address", "127.0.0.1", "--ready-fd",
-                                   str(writer)], cwd=self.folder, env=self.env, text=True, pass_fds=[writer],
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.processes.append(server)
-        os.close(writer)
-        with os.fdopen(reader) as ready:
-            port = ready.readline().strip()
-        client = subprocess.Popen([*check, PROGRAM, "pair", "127.0.0.1", "--port", port, "--transport", "tcp", "--test",
-                                   "send_lat,send_bw", "--size", "1K", "--streams", "2", "-n", "200", "--repetitions", "2",
-                                   "--csv", "rows.csv", "--json", "rows.json", "--raw", "raw.csv", "--peer-timeout", "20",
-                                   "--connect-timeout", "30"], cwd=self.folder, env=self.env, text=True,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.processes.append(client)
-        _, err = client.communicate(timeout=200)
-        if client.returncode:
-            server.terminate()
-        _, said = server.communicate(timeout=60)
-        self.assertEqual((client.returncode, server.returncode), (0, 0), err + said)
-        found = rows(read(self.folder + "/rows.csv"))
-        self.assertEqual({r["status"] for r in found}, {"ok"})
 
 
 class Disk(Folder):
