@@ -24,10 +24,10 @@ struct fm_control;
 
 /*
  * Connects to host (name, IPv4, IPv6, with or without brackets) and shakes hands, all by deadline_ns (fm_now_ns()), the
- * handshake within FM_HANDSHAKE_NS. Tries every address of the name in turn. interrupt_fd: readable when the user wants out (-EINTR), or -1.
- * Errors by reason: unreachable (no such name, no route, no answer: names host and port, "open TCP port 18520"),
- * refused ("nothing listens on ...: start 'fabmark serve' there"), token (the peer's differs), protocol (it is no
- * fabmark), timeout (it took the connection and did not answer), peer_lost, interrupted.
+ * handshake within FM_HANDSHAKE_NS. Tries every address of the name in turn. interrupt_fd: readable when the user wants
+ * out (-EINTR), or -1. Errors by reason: unreachable (no such name, no route, no answer: names host and port, "open TCP
+ * port 18520"), refused ("nothing listens on ...: start 'fabmark serve' there"), token (the peer's differs), protocol
+ * (it is no fabmark), timeout (it took the connection and did not answer), peer_lost, interrupted.
  */
 int fm_control_connect(const char *host, uint16_t port, const struct fm_token *token, uint64_t deadline_ns,
 		       int interrupt_fd, struct fm_control **control, struct fm_error *error);
