@@ -35,6 +35,24 @@ __attribute__((format(printf, 2, 3))) static void say(struct fm_pair *pair, cons
 
 /* ---- agreeing with the other node ---- */
 
+/* The same protocol is a must; another version of the program that speaks it is said, here and in each row. */
+static int pair_versions(struct fm_pair *pair, const json_t *hello, struct fm_error *error)
+{
+	const char *version = json_string_value(json_object_get(hello, "version"));
+	json_int_t protocol = json_integer_value(json_object_get(hello, "protocol"));
+	char *theirs = pair->run.version_b;
+
+	fm_text_take(theirs, sizeof(pair->run.version_b), version && *version ? version : "unknown");
+	if (protocol != FM_PROTOCOL)
+		return fm_error_set(error, -EPROTONOSUPPORT, FM_REASON_VERSION,
+				    "%s runs fabmark %s with protocol %lld, this node %s with protocol %d; install the "
+				    "same version on both",
+				    pair->run.node_b, theirs, (long long)protocol, FM_VERSION, FM_PROTOCOL);
+	if (strcmp(theirs, FM_VERSION) != 0)
+		say(pair, "warning: %s runs fabmark %s, this node %s", pair->run.node_b, theirs, FM_VERSION);
+	return 0;
+}
+
 static int pair_hello(struct fm_pair *pair, struct fm_error *error)
 {
 	struct fm_session *session = &pair->run.session;
@@ -55,13 +73,14 @@ static int pair_hello(struct fm_pair *pair, struct fm_error *error)
 	node = json_string_value(json_object_get(hello, "node"));
 	fm_text_take(pair->run.node_b, sizeof(pair->run.node_b), node && *node ? node : "unnamed");
 	snprintf(session->peer, sizeof(session->peer), "%s", pair->run.node_b);
+	code = pair_versions(pair, hello, error);
 	/* Two containers of one machine are told apart from two nodes by the kernel that runs them. */
 	boot_id = json_string_value(json_object_get(hello, "boot_id"));
 	fm_node_boot_id(own_boot_id, sizeof(own_boot_id));
 	pair->run.plan.shares = boot_id && own_boot_id[0] && strcmp(boot_id, own_boot_id) == 0 ? 2 : 1;
 	pair->nodes.facts_b = json_incref(json_object_get(hello, "facts"));
 	json_decref(hello);
-	return 0;
+	return code;
 }
 
 static int place_here(struct fm_pair *pair, const struct fm_nics *nics, struct fm_error *error)

@@ -135,6 +135,8 @@ static void row_effective(const struct row_source *source, uint32_t rail, struct
 		row_value(record, a->items[i].key, a->items[i].value, false, NULL);
 	for (uint32_t i = 0; i < b->count; i++)
 		row_value(record, b->items[i].key, b->items[i].value, true, effective_find(a, b->items[i].key));
+	if (strcmp(source->run->version_b, FM_VERSION) != 0)
+		fm_record_append(record->effective, sizeof(record->effective), "peer_version", source->run->version_b);
 	if (!tally_of(source)->count)
 		return;
 	if (source->measurement->point->bidirectional) {

@@ -54,6 +54,7 @@ struct fm_run {
 	struct fm_plan plan;
 	struct fm_place place_a, place_b; /* b's as it told us */
 	char run_id[64], node_a[128], node_b[128], environment_id[32];
+	char version_b[32]; /* of the program on b */
 	FILE *raw;
 	struct fm_progress progress;
 	struct fm_record record; /* the row in hand */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/memory/memory.h"
+#include "common/quote.h"
 #include "transports/like.h"
 #include "transports/registry.h"
 
@@ -405,28 +406,8 @@ static const char *source(const struct fm_wanted *wanted, char *text, size_t byt
 /* Adds a word to the line, quoted where a shell would read it otherwise. */
 static int add_word(struct fm_translation *translation, const char *word, struct fm_error *error)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-";
-	char *line = translation->line;
-	size_t used = strlen(line);
-	bool quote = !*word || word[strspn(word, plain)];
-
-	/* Each character becomes four at most. */
-	if (used + 4 * strlen(word) + 4 > sizeof(translation->line))
+	if (fm_quote_append(translation->line, sizeof(translation->line), word))
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "the command is too long");
-	if (used)
-		line[used++] = ' ';
-	if (quote)
-		line[used++] = '\'';
-	for (; *word; word++)
-		if (*word == '\'') {
-			memcpy(line + used, "'\\''", 4);
-			used += 4;
-		} else {
-			line[used++] = *word;
-		}
-	if (quote)
-		line[used++] = '\'';
-	line[used] = '\0';
 	return 0;
 }
 

@@ -270,8 +270,11 @@ int fm_control_handshake(struct fm_control *control, struct fm_error *error)
 static int control_shake(struct fm_control *control, uint64_t deadline_ns, int interrupt_fd, struct fm_error *error)
 {
 	const char *peer = fm_tls_peer(control->tls);
+	uint64_t patience_ns = fm_now_ns() + FM_HANDSHAKE_NS;
 	int code;
 
+	if (patience_ns < deadline_ns)
+		deadline_ns = patience_ns;
 	while ((code = fm_control_handshake(control, error)) == -EAGAIN) {
 		code = fm_socket_wait(fm_tls_fd(control->tls), fm_tls_events(control->tls), deadline_ns, interrupt_fd);
 		if (code == -EINTR)

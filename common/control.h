@@ -16,15 +16,18 @@
 #include "common/token.h"
 
 enum { FM_MESSAGE_MAX = 65536, FM_PORT_DEFAULT = 18520 };
+/* Most that a client waits for a handshake: a server gives it 3 s (FM_DOOR_PATIENCE_NS), and what comes later is late.
+ */
+#define FM_HANDSHAKE_NS 4000000000ull
 
 struct fm_control;
 
 /*
- * Connects to host (name, IPv4, IPv6, with or without brackets) and shakes hands, all by deadline_ns (fm_now_ns()).
- * Tries every address of the name in turn. interrupt_fd: readable when the user wants out (-EINTR), or -1.
- * Errors by reason: unreachable (no such name, no route, no answer: names host and port, "open TCP port 18520"),
- * refused ("nothing listens on ...: start 'fabmark serve' there"), token (the peer's differs), protocol (it is no
- * fabmark), timeout (it took the connection and did not answer), peer_lost, interrupted.
+ * Connects to host (name, IPv4, IPv6, with or without brackets) and shakes hands, all by deadline_ns (fm_now_ns()), the
+ * handshake within FM_HANDSHAKE_NS. Tries every address of the name in turn. interrupt_fd: readable when the user wants
+ * out (-EINTR), or -1. Errors by reason: unreachable (no such name, no route, no answer: names host and port, "open TCP
+ * port 18520"), refused ("nothing listens on ...: start 'fabmark serve' there"), token (the peer's differs), protocol
+ * (it is no fabmark), timeout (it took the connection and did not answer), peer_lost, interrupted.
  */
 int fm_control_connect(const char *host, uint16_t port, const struct fm_token *token, uint64_t deadline_ns,
 		       int interrupt_fd, struct fm_control **control, struct fm_error *error);

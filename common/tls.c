@@ -102,6 +102,9 @@ static int tls_stopped(struct fm_tls *tls, int outcome, struct fm_error *error)
 		return -EAGAIN;
 	tls->failed = true;
 	OPENSSL_cleanse(tls->key, sizeof(tls->key));
+	if (kind == SSL_ERROR_SSL && ERR_GET_REASON(first) == ERR_R_MALLOC_FAILURE)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "out of memory for the connection to %s",
+				    tls->peer);
 	if (kind != SSL_ERROR_SSL || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return tls_lost(tls, error);
 	if (!tls->established && tls_blames_key(reason))

@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -354,15 +355,32 @@ int fm_token_find(const char *file, bool create, struct fm_token *token, struct 
 	return code == -ENOENT ? token_prompt(token, error) : code;
 }
 
+/*
+ * 0 where OpenSSL has the memory to start. Left to start by itself, version 3.0 does not look whether it had, and
+ * crashes; a context of our own is the one part of it that says so.
+ */
+static int openssl_start(struct fm_error *error)
+{
+	OSSL_LIB_CTX *probe = OPENSSL_init_ssl(0, NULL) == 1 ? OSSL_LIB_CTX_new() : NULL;
+
+	OSSL_LIB_CTX_free(probe);
+	return probe ? 0
+		     : fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY,
+				    "OpenSSL cannot start: out of memory, or openssl.cnf is broken");
+}
+
 int fm_token_random(struct fm_token *token, struct fm_error *error)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t bits[RANDOM_BYTES];
 
+	if (openssl_start(error))
+		return error->code;
 	if (RAND_priv_bytes(bits, sizeof(bits)) != 1) {
 		ERR_clear_error();
-		return fm_error_set(error, -EIO, FM_REASON_ENVIRONMENT,
-				    "OpenSSL has no random bits for a token: check its configuration");
+		return fm_error_set(
+			error, -EIO, FM_REASON_ENVIRONMENT,
+			"OpenSSL has no random bits for a token: check its configuration, and the memory that is free");
 	}
 	memset(token, 0, sizeof(*token));
 	for (size_t i = 0; i < sizeof(bits); i++) {
@@ -383,11 +401,16 @@ int fm_token_key(const struct fm_token *token, uint8_t key[FM_KEY_BYTES], struct
 		OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, (char *)KEY_INFO, strlen(KEY_INFO)),
 		OSSL_PARAM_END,
 	};
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	EVP_KDF_CTX *context;
+	EVP_KDF *kdf;
 	uint8_t derived[FM_KEY_BYTES];
-	int good = context && EVP_KDF_derive(context, derived, sizeof(derived), parameters) == 1;
+	int good;
 
+	if (openssl_start(error))
+		return error->code;
+	kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	good = context && EVP_KDF_derive(context, derived, sizeof(derived), parameters) == 1;
 	EVP_KDF_CTX_free(context);
 	EVP_KDF_free(kdf);
 	ERR_clear_error();
