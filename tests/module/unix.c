@@ -232,6 +232,7 @@ static int unix_query(const struct fm_place *place, const void *options, const s
 		.size_min = 1,
 		.size_max = MESSAGE_MAX,
 		.depth_max = DEPTH_MAX,
+		.verify = true,
 	};
 
 	(void)place, (void)options, (void)transports, (void)error;
