@@ -44,9 +44,9 @@ static void print_help(FILE *out)
 
 /*
  * A descriptor of the three that is closed would be the next file's or socket's, which prints would then go into.
- * stdout is opened for reading only, so that results for it still fail.
+ * stdout is opened for reading only, so that results for it still fail. The return is stdout's buffer.
  */
-static void stdio_open(void)
+static char *stdio_open(void)
 {
 	char *buffer = malloc(STDOUT_BYTES);
 
@@ -54,11 +54,10 @@ static void stdio_open(void)
 		/* open takes the lowest number that is free, which is this one. */
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
 			break;
-	/* Room for all that a command prints: a write before flush_stdout's would take its cause with it. */
+	/* Room for all that a command prints: a write before close_stdout's would take its cause with it. */
 	if (buffer && !isatty(STDOUT_FILENO))
 		setvbuf(stdout, buffer, _IOFBF, STDOUT_BYTES);
-	else
-		free(buffer);
+	return buffer;
 }
 
 /*
@@ -91,18 +90,21 @@ static const struct fm_command *find_command(const char *name)
 }
 
 /*
- * stdout may be a full disk, a closed pipe or closed itself: what was printed must have arrived. said: the command has
- * failed and told why, which may be just this.
+ * stdout may be a full disk, a closed pipe or closed itself: what was printed must have arrived, and a file system far
+ * away may say so only when the file is closed. said: the command has failed and told why, which may be just this.
  */
-static int flush_stdout(int code, bool said)
+static int close_stdout(int code, bool said)
 {
 	const char *why = "an earlier part of what was printed is missing";
 	char cause[128];
+	bool missing = ferror(stdout);
 	int number;
 
 	errno = 0;
 	number = fflush(stdout) == 0 ? 0 : errno;
-	if (number == 0 && !ferror(stdout))
+	if (fclose(stdout) != 0 && !number)
+		number = errno;
+	if (number == 0 && !missing)
 		return code;
 	if (number)
 		why = number == EBADF ? "it is closed" : fm_output_cause(number, cause, sizeof(cause));
@@ -111,7 +113,8 @@ static int flush_stdout(int code, bool said)
 	return code ? code : FM_EXIT_UNMEASURED;
 }
 
-int main(int argc, char **argv)
+/* said as in close_stdout. */
+static int run(int argc, char **argv, bool *said)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	const struct fm_command *command = find_command(name);
@@ -120,25 +123,37 @@ int main(int argc, char **argv)
 	struct fm_error error = {0};
 	int code;
 
-	stdio_open();
 	if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
 		printf("fabmark %s\n", FM_VERSION);
-		return flush_stdout(FM_EXIT_OK, false);
+		return FM_EXIT_OK;
 	}
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);
-		return flush_stdout(FM_EXIT_OK, false);
+		return FM_EXIT_OK;
 	}
 	if (!command) {
 		if (*name)
 			fprintf(stderr, "fabmark: no command '%s'; 'fabmark --help' lists them\n", name);
 		else
 			print_help(stderr);
+		*said = true;
 		return FM_EXIT_USAGE;
 	}
 	program.signal_fd = signals_open();
 	code = command->run(command, &program, &error);
 	if (code && error.code)
 		fprintf(stderr, "fabmark: %s\n", error.text);
-	return flush_stdout(code, code && error.code);
+	*said = code && error.code;
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	char *buffer = stdio_open();
+	bool said = false;
+	int code = run(argc, argv, &said);
+
+	code = close_stdout(code, said);
+	free(buffer);
+	return code;
 }

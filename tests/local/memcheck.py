@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Both ends of a run under valgrind's memcheck: no bad access, no use of what was never written, nothing lost."""
+
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from fabmark import PATH, PROGRAM, Folder, main, rows  # noqa: E402
+
+WRONG = 99  # memcheck found something
+CHECK = ["valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite", f"--error-exitcode={WRONG}"]
+# A handshake under valgrind on a busy machine can outlast the server's patience with strangers.
+ATTEMPTS = 3
+
+
+def why_not():
+    if not shutil.which("valgrind", path=PATH):
+        return "valgrind is not installed"
+    with open(PROGRAM, "rb") as program:
+        text = program.read()
+    return "a sanitizer is built in, and valgrind does not run beside it" if b"__asan_" in text or b"__tsan_" in text else None
+
+
+class Memcheck(Folder):
+    def setUp(self):
+        super().setUp()
+        if why_not():
+            self.skipTest(why_not())
+
+    def both_ends(self, *arguments, status=0):
+        for attempt in range(ATTEMPTS):
+            server = self.serve("--once", "--port", "0", prefix=CHECK)
+            client = self.start("pair", "127.0.0.1", "--port", server.port, "--repetitions", "2", "--iterations", "200",
+                                "--peer-timeout", "30", "--csv", "-", *arguments, prefix=CHECK)
+            out, err = client.communicate(timeout=120)
+            self.assertNotEqual(client.returncode, WRONG, err)
+            if client.returncode == status:
+                break
+            server.kill()
+        self.assertEqual(client.returncode, status, err)
+        said = server.communicate(timeout=60)[1]
+        self.assertNotEqual(server.returncode, WRONG, said)
+        return rows(out)
+
+    def test_tcp(self):
+        found = self.both_ends("--transport", "tcp", "--test", "all", "--size", "8,64K", "--streams", "2", "-b", "--verify")
+        self.assertEqual({r["verified"] for r in found}, {"yes"})
+
+    def test_null_and_a_failure(self):
+        self.both_ends("--transport", "null", "--test", "write_lat", "--out", "none")
+        self.both_ends("--transport", "fault:tcp,fail@50", "--test", "send_bw", "--size", "8", "--out", "none", status=3)
+
+
+if __name__ == "__main__":
+    main()
