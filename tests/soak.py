@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -263,6 +264,9 @@ def main():
     if not os.access(PROGRAM, os.X_OK):
         print(f"SKIP: {PROGRAM} is not built")
         return 77
+    # The server is ended with us, whatever ends us.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for wanted, run in ((options.sessions, sessions), (options.faults, faults), (options.aa, aa)):
             if wanted:
