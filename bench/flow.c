@@ -270,6 +270,8 @@ static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, st
 		.services = setup->services,
 	};
 	flow->seed = setup->verify_seed;
+	if (flow->seed)
+		flow->work.slots = fm_point_verify_slots(point);
 	/* Each message keeps its slot until it has been looked at. */
 	if (flow->seed && flow->work.depth > flow->work.slots)
 		flow->work.depth = flow->work.slots;

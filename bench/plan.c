@@ -14,11 +14,13 @@
 #include "common/memory/memory.h"
 #include "topology/cgroup.h"
 
-#define DEPTH_DEFAULT	 128
-#define STRIDE_ALIGN	 64		/* a cache line: no two messages share one */
-#define RING_BYTES	 (64ull << 20)	/* of one stream's buffer: outstanding messages do not share slots below it */
-#define SLOWEST_LINK_BPS 1e8		/* bits a second */
-#define RINGS_BYTES	 (512ull << 20) /* of all buffers of a flow */
+#define DEPTH_DEFAULT 128
+#define STRIDE_ALIGN  64 /* a cache line: no two messages share one */
+/* Of one stream's buffer: what stays in a core's cache, as with the programs that users compare with. */
+#define RING_BYTES	  (1ull << 20)
+#define VERIFY_RING_BYTES (16ull << 20)	 /* the same while each message is another one */
+#define SLOWEST_LINK_BPS  1e8		 /* bits a second */
+#define RINGS_BYTES	  (512ull << 20) /* of all buffers of a flow */
 
 void fm_plan_free(struct fm_plan *plan)
 {
@@ -122,18 +124,28 @@ __attribute__((format(printf, 3, 4))) static void point_refuse(struct fm_point *
 	va_end(arguments);
 }
 
-/* How many messages a buffer holds: one for each outstanding operation, while the memory bounds allow. */
-static void point_layout(struct fm_point *point)
+/* How many messages a buffer of at most so many bytes holds: no more than there are outstanding operations. */
+static uint32_t ring_slots(const struct fm_point *point, uint64_t bytes)
 {
 	uint64_t ring = RINGS_BYTES / (2ull * point->streams), slots;
 
-	if (ring > RING_BYTES)
-		ring = RING_BYTES;
-	point->stride_bytes = (point->size_bytes + STRIDE_ALIGN - 1) / STRIDE_ALIGN * STRIDE_ALIGN;
-	slots = ring / point->stride_bytes;
+	slots = (ring < bytes ? ring : bytes) / point->stride_bytes;
 	if (slots > point->depth)
 		slots = point->depth;
-	point->slots = slots ? (uint32_t)slots : 1;
+	return slots ? (uint32_t)slots : 1;
+}
+
+static void point_layout(struct fm_point *point)
+{
+	point->stride_bytes = (point->size_bytes + STRIDE_ALIGN - 1) / STRIDE_ALIGN * STRIDE_ALIGN;
+	point->slots = ring_slots(point, RING_BYTES);
+}
+
+uint32_t fm_point_verify_slots(const struct fm_point *point)
+{
+	uint32_t slots = ring_slots(point, VERIFY_RING_BYTES);
+
+	return slots > point->slots ? slots : point->slots;
 }
 
 static int add_sizes(const struct plan_builder *builder, struct fm_point *point)

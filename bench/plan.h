@@ -58,6 +58,9 @@ json_t *fm_plan_message(const struct fm_plan *plan, uint32_t first);
 /* Takes one such message in; *more: another follows. -EPROTO on anything odd. */
 int fm_plan_receive(struct fm_plan *plan, const json_t *message, bool *more, struct fm_error *error);
 
+/* Messages that a buffer holds while they are compared: then outstanding ones do not share slots. */
+uint32_t fm_point_verify_slots(const struct fm_point *point);
+
 /* A first message may take as long as this on a slow link: nothing that stands still for less has stalled. */
 uint64_t fm_point_stall_ns(const struct fm_point *point);
 
