@@ -68,6 +68,9 @@ static void set_repetition(struct fm_flow *flow, uint64_t operations)
 	uint64_t share = operations / flow->work.streams;
 	bool each = fm_tests[flow->work.test].metric == FM_LATENCY;
 
+	/* Both ends count the repetitions of an endpoint alike. */
+	if (flow->seed)
+		flow->seed = fm_pattern_word(flow->seed, 0) | 1;
 	flow->operations = operations;
 	flow->batch = !each && share > RATE_STAMPS ? share / RATE_STAMPS : 1;
 	atomic_store(&flow->armed, 0);
@@ -270,6 +273,7 @@ static int flow_fill(struct fm_flow *flow, const struct fm_flow_setup *setup, st
 		.services = setup->services,
 	};
 	flow->seed = setup->verify_seed;
+	flow->may_lose = setup->may_lose;
 	if (flow->seed)
 		flow->work.slots = fm_point_verify_slots(point);
 	/* Each message keeps its slot until it has been looked at. */

@@ -36,7 +36,8 @@ struct fm_flow {
 	const struct fm_place *place;
 	const struct fm_clock *clock;
 	struct fm_work work;
-	uint64_t seed; /* with work.verify: of the messages; else 0 */
+	uint64_t seed; /* with work.verify: of the messages, and changed for each repetition; else 0 */
+	bool may_lose; /* with work.verify: messages may stay away */
 	void *options; /* the transport's values; owned */
 	const struct fm_memory_kind *kind;
 	int memory_device;
@@ -67,6 +68,7 @@ struct fm_flow_setup {
 	const struct fm_services *services;
 	const json_t *options; /* {transport: {option: text}} or NULL */
 	uint64_t verify_seed;  /* not 0: messages are compared instead of timed */
+	bool may_lose;	       /* what the test's capability says */
 	const struct fm_registry *registry;
 	atomic_int *stop;
 	int wake_fd;

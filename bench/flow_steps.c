@@ -168,7 +168,7 @@ static struct fm_verify verify_of(const struct fm_flow_thread *thread)
 {
 	const struct fm_flow *flow = thread->flow;
 
-	return (struct fm_verify){&flow->work, flow->buffers, flow->seed, thread->first, thread->count};
+	return (struct fm_verify){&flow->work, flow->buffers, flow->seed, thread->first, thread->count, flow->may_lose};
 }
 
 void fm_step_arm(struct fm_flow_thread *thread)

@@ -73,6 +73,7 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 			.options = setup->plan->options,
 			.registry = setup->plan->registry,
 			.verify_seed = setup->verify_seed,
+			.may_lose = setup->may_lose,
 			.stop = &flows->stop,
 			.wake_fd = setup->session->wake_fd,
 		};

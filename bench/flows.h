@@ -26,6 +26,7 @@ struct fm_flows_setup {
 	const struct fm_plan *plan; /* that the point is of: its options and registry */
 	bool passive;
 	uint64_t verify_seed; /* not 0: messages are compared instead of timed */
+	bool may_lose;	      /* what the test's capability says */
 };
 
 /* Makes the flows of every rail of the place. NULL on failure. */

@@ -14,9 +14,10 @@
 #include "results/stats.h"
 
 #define REPETITION_S	0.3
-#define WARMUP_S	0.3	  /* most that a warm-up takes, calibration included */
-#define SLICE_S		0.05	  /* of the warm-up, between two looks at whether it is steady */
-#define RESIZES_MAX	3	  /* first repetitions, until one takes the time that was meant */
+#define WARMUP_S	0.3  /* most that a warm-up takes, calibration included */
+#define SLICE_S		0.05 /* of the warm-up, between two looks at whether it is steady */
+#define RESIZES_MAX	3    /* first repetitions, until one takes the time that was meant */
+#define VERIFY_ROUNDS	8
 #define CALIBRATED_S	0.005	  /* a slice that took so long tells the speed */
 #define EPSILON		0.01	  /* of the stop rule */
 #define BLOCKS		30	  /* a warm-up slice, for the steady-state test */
@@ -479,14 +480,32 @@ static void point_abort(struct fm_point_run *p, struct fm_error *error)
 }
 
 /* What a pass does once connected. */
+/*
+ * Repetitions until every slot was used more than once: one where arrivals are looked at as they come, else several
+ * that are no longer than the slots.
+ */
 static int point_verify(struct fm_point_run *p, struct fm_error *error)
 {
-	for (uint32_t i = 0; i < p->flows->count; i++)
-		p->operations[i] =
-			fm_verify_operations(p->point->size_bytes, p->flows->list[i]->work.slots) * p->point->streams;
+	const uint32_t slots = p->flows->list[0]->work.slots;
+	const bool seen = fm_verify_seen(p->point->test, p->point->bidirectional);
+	uint64_t operations = fm_verify_operations(p->point->size_bytes, slots);
+	uint32_t rounds = 1;
+	int code = 0;
+
+	if (!seen && operations > slots) {
+		rounds = operations / slots < VERIFY_ROUNDS ? (uint32_t)(operations / slots) : VERIFY_ROUNDS;
+		operations = slots;
+	}
 	fm_progress_show(&p->run->progress, "%s %s, %llu bytes: verifying", p->point->transport, p->test->name,
 			 (unsigned long long)p->point->size_bytes);
-	return point_repeat(p, true, error);
+	for (uint32_t round = 0; round < rounds && code == 0; round++) {
+		for (uint32_t i = 0; i < p->flows->count; i++)
+			p->operations[i] = operations * p->point->streams;
+		code = point_repeat(p, round == 0, error);
+		if (code == 0)
+			code = fm_tally_arrived(p, error);
+	}
+	return code;
 }
 
 static int point_time(struct fm_point_run *p, struct fm_error *error)
@@ -506,7 +525,8 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 					     .place = &p->place,
 					     .clock = &run->clock,
 					     .plan = &run->plan,
-					     .verify_seed = p->verify_seed};
+					     .verify_seed = p->verify_seed,
+					     .may_lose = p->out->capability.may_lose};
 	int code;
 
 	p->flows = fm_flows_new(&setup, error);

@@ -305,13 +305,13 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 	const struct fm_point *point = find_point(&client->plan, json_integer_value(json_object_get(message, "id")));
 	json_int_t seed = json_integer_value(json_object_get(message, "verify"));
 	struct fm_place place;
-	const struct fm_flows_setup setup = {.session = client->session,
-					     .point = point,
-					     .place = &place,
-					     .clock = &client->server->clock,
-					     .plan = &client->plan,
-					     .passive = true,
-					     .verify_seed = (uint64_t)seed};
+	struct fm_flows_setup setup = {.session = client->session,
+				       .point = point,
+				       .place = &place,
+				       .clock = &client->server->clock,
+				       .plan = &client->plan,
+				       .passive = true,
+				       .verify_seed = (uint64_t)seed};
 	struct served_point p = {.client = client, .point = point};
 	struct fm_capability capability = {0};
 	struct fm_error cause = {0};
@@ -325,7 +325,7 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 		return served_give_up(client, &cause, false, error);
 	}
 	if (fm_point_query(point, &client->plan, &client->place, &capability, &cause) == 0)
-		p.may_lose = capability.may_lose;
+		p.may_lose = setup.may_lose = capability.may_lose;
 	fm_point_place(point, &client->place, &place);
 	p.flows = fm_flows_new(&setup, &cause);
 	if (!p.flows)

@@ -45,6 +45,12 @@ struct fm_point_run {
  */
 int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error);
 
+/*
+ * What did not arrive in the last repetition: counted as lost where the path may lose, -EIO (lost) where it must not. A
+ * far end that hears of no arrivals has none to count.
+ */
+int fm_tally_arrived(struct fm_point_run *p, struct fm_error *error);
+
 /* --raw: every stamp of the last repetition. A failure is fm_outputs_close's to tell. */
 void fm_tally_raw(const struct fm_point_run *p, uint32_t repetition);
 

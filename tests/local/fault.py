@@ -46,6 +46,10 @@ class Fault(Folder):
             self.assertIn("message 5 of stream 0 did not arrive as it was sent: byte 0 of 8192", row["reason"])
             # What was measured before stays.
             self.assertGreater(real(row["lat_p50_us"] or row["bw_gbps"]), 0)
+        # Nobody hears of arrivals then: memory is compared.
+        for script in ("corrupt@10", "corrupt@200"):
+            found, _ = self.break_it(script, "-b", "--verify", "--iterations", "100", within=20, test="send_bw")
+            self.assertEqual({(r["status"], r["verified"]) for r in found}, {("failed", "failed")})
         self.assertIn("did not arrive as it was sent", process.err)
         self.assertIn("did not arrive as it was sent", server.communicate(timeout=20)[1])
 

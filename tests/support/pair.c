@@ -224,8 +224,8 @@ static void *side_thread(void *argument)
 {
 	struct pair_thread *thread = argument;
 	struct pair_side *side = thread->side;
-	const struct fm_verify verify = {&side->work, side->buffers, side->pair->request.verify_seed, thread->first,
-					 thread->count};
+	const struct fm_verify verify = {&side->work,	side->buffers, side->pair->request.verify_seed,
+					 thread->first, thread->count, false};
 	const struct fm_loop_context context = {
 		.clock = &side->pair->clock, .stop = &side->stop, .yield = !side->pair->request.pinned};
 

@@ -201,7 +201,7 @@ static int one_sided(enum fm_test_id test, uint64_t lost, struct fm_error *error
 			assert_int_equal(fm_memory_find("host")->allocate(-1, -1, (size_t)SLOTS * 128,
 									  &sides[s].buffers[i], error),
 					 0);
-		verify[s] = (struct fm_verify){&sides[s].work, sides[s].buffers, SEED, 0, 1};
+		verify[s] = (struct fm_verify){&sides[s].work, sides[s].buffers, SEED, 0, 1, false};
 		sides[s].loops[0] = (struct fm_loop){.lane = &lane, .operations = 9, .depth = 2};
 		assert_int_equal(fm_verify_begin(&verify[s], error), 0);
 	}
@@ -234,6 +234,62 @@ static void reads_are_compared_as_they_come(void **state)
 	assert_non_null(strstr(error.text, "message 7 of stream 0 did not arrive"));
 }
 
+/* ---- a path that may lose ---- */
+
+struct lossy {
+	struct pair_side *side;
+	uint64_t sequence, arrived, lost; /* the message that stays away */
+};
+
+static int lossy_poll(void *self)
+{
+	struct lossy *lossy = self;
+
+	if (lossy->sequence == lossy->lost)
+		lossy->sequence++;
+	if (lossy->sequence == 9)
+		return 0;
+	message_write(lossy->side, lossy->arrived++, lossy->sequence++);
+	return 1;
+}
+
+static int lossy_run(bool may_lose, struct fm_error *error)
+{
+	struct pair_side side = {.work = {.test = FM_SEND_BW,
+					  .role = FM_SINK,
+					  .passive = true,
+					  .size_bytes = SIZE,
+					  .stride_bytes = 128,
+					  .slots = SLOTS}};
+	struct lossy lossy = {&side, 0, 0, 6};
+	const struct fm_lane lane = {.self = &lossy, .poll = lossy_poll};
+	const struct fm_verify verify = {&side.work, side.buffers, SEED, 0, 1, may_lose};
+	atomic_int stop = FM_FINISH;
+	const struct fm_loop_context context = {.stop = &stop};
+	const struct fm_memory_kind *host = fm_memory_find("host");
+	int code;
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(host->allocate(-1, -1, (size_t)SLOTS * 128, &side.buffers[i], error), 0);
+	side.loops[0] = (struct fm_loop){.lane = &lane, .operations = 9};
+	code = fm_verify_run(&verify, side.loops, &context, error);
+	if (code == 0)
+		assert_int_equal(side.loops[0].done, 8);
+	for (int i = 0; i < 2; i++)
+		host->free(&side.buffers[i]);
+	return code;
+}
+
+static void a_loss_is_no_damage_where_it_may_be(void **state)
+{
+	struct fm_error error = {0};
+
+	(void)state;
+	assert_int_equal(lossy_run(true, &error), 0);
+	assert_int_equal(lossy_run(false, &error), -EBADMSG);
+	assert_non_null(strstr(error.text, "message 6 of stream 0 did not arrive as it was sent"));
+}
+
 static void operations_use_each_slot_again(void **state)
 {
 	(void)state;
@@ -253,6 +309,7 @@ int main(void)
 		cmocka_unit_test(another_message_is_found),
 		cmocka_unit_test(writes_are_compared_at_the_end),
 		cmocka_unit_test(reads_are_compared_as_they_come),
+		cmocka_unit_test(a_loss_is_no_damage_where_it_may_be),
 		cmocka_unit_test(operations_use_each_slot_again),
 	};
 
