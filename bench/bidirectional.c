@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <math.h>
 
+#define TIME_MAX_NS (1ll << 62)
+
 static uint64_t now_ns(const struct fm_clock *clock)
 {
 	return fm_clock_ns(clock, fm_clock_ticks(clock));
@@ -35,6 +37,17 @@ int64_t fm_both_theirs(const struct fm_both *both, uint64_t here_ns)
 	return (int64_t)here_ns + both->offset_ns;
 }
 
+/* A time of the peer's: -EPROTO unless it is one. Bounded, so that no sum or difference of two leaves 64 bits. */
+static int time_read(const json_t *json, int64_t *ns, struct fm_error *error)
+{
+	json_int_t value = json_integer_value(json);
+
+	if (!json_is_integer(json) || value <= 0 || value >= TIME_MAX_NS)
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer sent a malformed time");
+	*ns = value;
+	return 0;
+}
+
 /* ---- the initiator ---- */
 
 /* By how much the server's clock is ahead of ours, and within what. */
@@ -47,7 +60,8 @@ static int compare_clocks(struct fm_point_run *p, struct fm_error *error)
 	for (int i = 0; i < FM_CLOCK_TURNS && code == 0; i++) {
 		const struct fm_wait wait = {
 			.message = "clock", .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "comparing clocks"};
-		uint64_t sent_ns = now_ns(clock);
+		uint64_t sent_ns = now_ns(clock), back_ns;
+		int64_t there_ns = 0;
 		json_t *message = NULL;
 
 		code = fm_session_send(p->flows->session, json_pack("{s:s}", "type", "clock"), error);
@@ -56,9 +70,11 @@ static int compare_clocks(struct fm_point_run *p, struct fm_error *error)
 			return code;
 		}
 		code = fm_flows_wait(p->flows, &wait, &message, error);
+		back_ns = now_ns(clock);
 		if (code == 0)
-			fm_both_turn(&p->both, sent_ns, json_integer_value(json_object_get(message, "ns")),
-				     now_ns(clock));
+			code = time_read(json_object_get(message, "ns"), &there_ns, error);
+		if (code == 0)
+			fm_both_turn(&p->both, sent_ns, there_ns, back_ns);
 		json_decref(message);
 	}
 	return code;
@@ -71,24 +87,28 @@ static void window_narrow(struct fm_window *window, uint64_t from_ns, uint64_t t
 }
 
 /* The windows of each rail and of all, from our stamps and the server's "through". */
-static void find_windows(struct fm_point_run *p, const json_t *through)
+static int find_windows(struct fm_point_run *p, const json_t *through, struct fm_error *error)
 {
 	struct fm_window *total = &p->both.windows[FM_TOTAL];
 
 	*total = (struct fm_window){0, UINT64_MAX};
 	for (uint32_t i = 0; i < p->flows->count; i++) {
 		const json_t *theirs = json_array_get(json_object_get(through, "flows"), i);
-		uint64_t start = fm_both_ours(&p->both, json_integer_value(json_object_get(theirs, "start_ns")));
-		uint64_t end = fm_both_ours(&p->both, json_integer_value(json_object_get(theirs, "end_ns")));
 		struct fm_window *window = &p->both.windows[i];
 		struct fm_repetition repetition;
+		int64_t start_ns, end_ns;
+		int code = time_read(json_object_get(theirs, "start_ns"), &start_ns, error);
 
+		code = code ? code : time_read(json_object_get(theirs, "end_ns"), &end_ns, error);
+		if (code)
+			return code;
 		fm_flow_repetition(p->flows->list[i], &repetition);
-		*window = (struct fm_window){start, end};
+		*window = (struct fm_window){fm_both_ours(&p->both, start_ns), fm_both_ours(&p->both, end_ns)};
 		window_narrow(window, repetition.start_ns, repetition.end_ns);
 		window_narrow(total, window->from_ns, window->to_ns);
-		p->both.elapsed_b_s[i] = end > start ? (double)(end - start) / 1e9 : 0;
+		p->both.elapsed_b_s[i] = end_ns > start_ns ? (double)(end_ns - start_ns) / 1e9 : 0;
 	}
+	return 0;
 }
 
 static json_t *window_to_json(const struct fm_point_run *p, const struct fm_window *window)
@@ -115,7 +135,7 @@ int fm_bidirectional_run(struct fm_point_run *p, uint64_t stall_ns, json_t **don
 				     .stall_ns = stall_ns,
 				     .what = "measuring"};
 	json_t *through = NULL;
-	int code = compare_clocks(p, error);
+	int code = p->counts ? compare_clocks(p, error) : 0;
 
 	if (code)
 		return code;
@@ -128,10 +148,12 @@ int fm_bidirectional_run(struct fm_point_run *p, uint64_t stall_ns, json_t **don
 	code = fm_flows_wait(p->flows, &wait, &through, error);
 	if (code)
 		return code;
-	find_windows(p, through);
+	/* A repetition that compares messages has no stamps. */
+	code = p->verify_seed ? 0 : find_windows(p, through, error);
 	json_decref(through);
-	*done = done_message(p);
-	return 0;
+	if (code == 0)
+		*done = done_message(p);
+	return code;
 }
 
 /* ---- the server ---- */
@@ -176,7 +198,7 @@ int fm_bidirectional_serve(struct fm_flows *flows, const struct fm_clock *clock,
 {
 	struct fm_wait wait = {.message = "go", .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "waiting to start"};
 	json_t *go = NULL;
-	int code = answer_clocks(flows, clock, error);
+	int code = clock ? answer_clocks(flows, clock, error) : 0;
 
 	if (code == 0)
 		code = fm_flows_wait(flows, &wait, &go, error);

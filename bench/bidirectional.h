@@ -3,11 +3,11 @@
  *
  * Each end stamps its own drives; the rate of a direction is what it moved between the later start and the earlier end
  * of both, so that no figure profits from a time when the other direction was silent. The ends' clocks are compared
- * over the control connection before each repetition: half of the fastest turn bounds the error.
+ * over the control connection before each repetition that counts: half of the fastest turn bounds the error.
  *
- * Conversation after "armed": "clock" there and back FM_CLOCK_TURNS times, "go", "through" from the server with the
- * starts and ends of its flows, "done" with the common windows in the server's time, "done" back with what it moved in
- * them.
+ * Conversation after "armed": where "arm" had clock, "clock" there and back FM_CLOCK_TURNS times; "go"; "through" from
+ * the server with the starts and ends of its flows; "done" with the common windows in the server's time; "done" back
+ * with what it moved in them.
  */
 #ifndef FM_BIDIRECTIONAL_H
 #define FM_BIDIRECTIONAL_H
@@ -28,7 +28,8 @@ int64_t fm_both_theirs(const struct fm_both *both, uint64_t here_ns);
 /* The initiator's, from "armed" until both ends' drives are through; *done is the message that ends it. */
 int fm_bidirectional_run(struct fm_point_run *p, uint64_t stall_ns, json_t **done, struct fm_error *error);
 
-/* The server's part of the same, until the initiator's "done" is here (a new reference). */
+/* The server's part of the same, until the initiator's "done" is here (a new reference). clock: NULL where none asks.
+ */
 int fm_bidirectional_serve(struct fm_flows *flows, const struct fm_clock *clock, uint64_t stall_ns, json_t **done,
 			   struct fm_error *error);
 

@@ -11,8 +11,10 @@
 
 #include "common/memory/memory.h"
 
-#define SETUP_NS    1000000000u
-#define RATE_STAMPS 1000 /* of a stream in a repetition of a bandwidth test */
+#define SETUP_NS	1000000000u
+#define RATE_STAMPS	1000  /* of a stream in a repetition of a bandwidth test, at most, */
+#define RATE_STAMPS_MIN 40    /* at least, */
+#define FLOW_STAMPS	64000 /* and of all streams unless they are very many */
 
 /* ---- starting and awaiting steps, in the control thread ---- */
 
@@ -62,24 +64,30 @@ void fm_flow_connect(struct fm_flow *flow)
 	start_first(flow, fm_step_connect);
 }
 
-/* Latency: a stamp for each operation. */
-static void set_repetition(struct fm_flow *flow, uint64_t operations)
+/* Latency: a stamp for each operation. Many streams share what can be reckoned with between two repetitions. */
+static void set_repetition(struct fm_flow *flow, uint64_t operations, uint64_t incoming)
 {
 	uint64_t share = operations / flow->work.streams;
+	uint64_t stamps = FLOW_STAMPS / flow->work.streams;
 	bool each = fm_tests[flow->work.test].metric == FM_LATENCY;
 
 	/* Both ends count the repetitions of an endpoint alike. */
 	if (flow->seed)
 		flow->seed = fm_pattern_word(flow->seed, 0) | 1;
 	flow->operations = operations;
-	flow->batch = !each && share > RATE_STAMPS ? share / RATE_STAMPS : 1;
+	flow->incoming = incoming;
+	if (stamps > RATE_STAMPS)
+		stamps = RATE_STAMPS;
+	else if (stamps < RATE_STAMPS_MIN)
+		stamps = RATE_STAMPS_MIN;
+	flow->batch = !each && share > stamps ? share / stamps : 1;
 	atomic_store(&flow->armed, 0);
 	atomic_store(&flow->through, 0);
 }
 
-void fm_flow_arm(struct fm_flow *flow, uint64_t operations)
+void fm_flow_arm(struct fm_flow *flow, uint64_t operations, uint64_t incoming)
 {
-	set_repetition(flow, operations);
+	set_repetition(flow, operations, incoming);
 	start_all(flow, fm_step_arm);
 }
 
@@ -90,7 +98,7 @@ void fm_flow_run(struct fm_flow *flow)
 
 void fm_flow_serve(struct fm_flow *flow, uint64_t operations)
 {
-	set_repetition(flow, operations);
+	set_repetition(flow, operations, 0);
 	start_all(flow, fm_step_serve);
 }
 

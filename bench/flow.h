@@ -48,6 +48,7 @@ struct fm_flow {
 	struct fm_loop *loops;
 	struct fm_flow_thread *threads;
 	uint64_t operations, batch;		    /* of the repetition in hand, all lanes; per stamp */
+	uint64_t incoming;			    /* bidirectional: of the peer's drives */
 	uint64_t give_up_ns;			    /* when connect or disconnect has called again for long enough */
 	atomic_int *stop;			    /* enum fm_stop, shared by the flows of a point */
 	atomic_uint armed;			    /* threads whose lanes are armed in this repetition */
@@ -86,7 +87,7 @@ struct fm_flow *fm_flow_new(const struct fm_flow_setup *setup, struct fm_error *
 /* Each starts a step and returns at once. */
 void fm_flow_prepare(struct fm_flow *flow); /* memory, open, address: then own is filled */
 void fm_flow_connect(struct fm_flow *flow); /* with peer filled */
-void fm_flow_arm(struct fm_flow *flow, uint64_t operations);
+void fm_flow_arm(struct fm_flow *flow, uint64_t operations, uint64_t incoming);
 void fm_flow_run(struct fm_flow *flow);			       /* the armed repetition; a drive */
 void fm_flow_serve(struct fm_flow *flow, uint64_t operations); /* arm and run in one; passive roles */
 void fm_flow_settle(struct fm_flow *flow);		       /* once both ends' loops have ended */

@@ -137,10 +137,10 @@ static int trace_reserve(struct fm_trace *trace, uint64_t stamps, struct fm_erro
 	return 0;
 }
 
-/* The part of the flow's operations that lane `index` gets: as even as can be. */
-static uint64_t lane_share(const struct fm_flow *flow, uint32_t index)
+/* The part of a flow's operations that lane `index` gets: as even as can be. */
+static uint64_t lane_share(const struct fm_flow *flow, uint64_t operations, uint32_t index)
 {
-	return flow->operations / flow->work.streams + (index < flow->operations % flow->work.streams);
+	return operations / flow->work.streams + (index < operations % flow->work.streams);
 }
 
 static int arm_lane(struct fm_flow *flow, uint32_t index, struct fm_error *error)
@@ -150,7 +150,7 @@ static int arm_lane(struct fm_flow *flow, uint32_t index, struct fm_error *error
 	int code;
 
 	loop->lane = &flow->lanes[index];
-	loop->operations = lane_share(flow, index);
+	loop->operations = lane_share(flow, flow->operations, index);
 	loop->batch = flow->batch;
 	loop->depth = flow->work.depth;
 	/* One for the start, one for the rest that fills no batch; echo and target stamp their start alone. */
@@ -158,7 +158,7 @@ static int arm_lane(struct fm_flow *flow, uint32_t index, struct fm_error *error
 	code = trace_reserve(&loop->trace, stamps, error);
 	if (code)
 		return code;
-	code = loop->lane->arm(loop->lane->self, loop->operations);
+	code = loop->lane->arm(loop->lane->self, loop->operations, lane_share(flow, flow->incoming, index));
 	if (code)
 		loop->lane->explain(loop->lane->self, error);
 	return code;

@@ -110,6 +110,21 @@ bool fm_flows_free(struct fm_flows *flows)
 	return gone;
 }
 
+static void stop_change(struct fm_flows *flows, int from, int to)
+{
+	atomic_compare_exchange_strong(&flows->stop, &from, to);
+}
+
+void fm_flows_finish(struct fm_flows *flows)
+{
+	stop_change(flows, FM_RUN, FM_FINISH);
+}
+
+void fm_flows_resume(struct fm_flows *flows)
+{
+	stop_change(flows, FM_FINISH, FM_RUN);
+}
+
 void fm_flows_each(struct fm_flows *flows, void (*step)(struct fm_flow *flow))
 {
 	for (uint32_t i = 0; i < flows->count; i++)
@@ -239,41 +254,61 @@ double fm_flows_worst(const struct fm_flows *flows, uint32_t first, uint32_t cou
 
 /* ---- waiting ---- */
 
+/* When each flow was last seen to move. */
 struct watch {
-	uint64_t progress, moved_ns;
+	uint64_t progress[FM_RAILS_MAX], moved_ns[FM_RAILS_MAX];
 };
 
-static uint64_t flows_progress(const struct fm_flows *flows)
+static void watch_begin(const struct fm_flows *flows, struct watch *watch)
 {
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < flows->count; i++)
-		sum += fm_flow_progress(flows->list[i]);
-	return sum;
+	for (uint32_t i = 0; i < flows->count; i++) {
+		watch->progress[i] = fm_flow_progress(flows->list[i]);
+		watch->moved_ns[i] = fm_now_ns();
+	}
 }
 
-static int flows_watch(const struct fm_flows *flows, const struct fm_wait *wait, struct watch *watch,
+/* What of it takes its time: the device of a rail, where there is one. */
+static const char *rail_name(const struct fm_flows *flows, uint32_t rail)
+{
+	const struct fm_place_rail *place = &flows->place.rails[rail];
+
+	return place->device[0] ? place->device : place->address;
+}
+
+static int watch_late(const struct fm_flows *flows, const struct fm_wait *wait, uint64_t waited_ns,
+		      struct fm_error *error)
+{
+	uint32_t rail = 0;
+
+	while (rail + 1 < flows->count && !fm_flow_busy(flows->list[rail]))
+		rail++;
+	return fm_error_set(
+		error, -ETIMEDOUT, FM_REASON_TIMEOUT,
+		"%s on %s took more than %.0f s and was given up; whether its driver hangs, 'dmesg' may tell",
+		wait->what, rail_name(flows, rail), (double)waited_ns / 1e9);
+}
+
+static int flows_watch(const struct fm_flows *flows, const struct fm_wait *wait, uint64_t since_ns, struct watch *watch,
 		       struct fm_error *error)
 {
-	uint64_t now = fm_now_ns(), progress;
+	uint64_t now = fm_now_ns();
 
 	if (now >= wait->deadline_ns)
-		return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT, "%s took too long and was given up",
-				    wait->what);
-	/* What our drives have behind them, the peer's may not: it watches them itself. */
-	if (!wait->stall_ns || fm_flows_through(flows))
-		return 0;
-	progress = flows_progress(flows);
-	if (progress != watch->progress) {
-		watch->progress = progress;
-		watch->moved_ns = now;
-	} else if (now - watch->moved_ns > wait->stall_ns) {
-		return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT,
-				    "nothing moved on the data path for %.1f s, while the control connection is alive; "
-				    "is the link of %s up, and its route?",
-				    (double)wait->stall_ns / 1e9,
-				    flows->place.rails[0].device[0] ? flows->place.rails[0].device
-								    : flows->place.rails[0].address);
+		return watch_late(flows, wait, wait->deadline_ns - since_ns, error);
+	for (uint32_t i = 0; i < flows->count && wait->stall_ns; i++) {
+		uint64_t progress = fm_flow_progress(flows->list[i]);
+
+		/* What our drives have behind them, the peer's may not: it watches them itself. */
+		if (progress != watch->progress[i] || fm_flow_through(flows->list[i])) {
+			watch->progress[i] = progress;
+			watch->moved_ns[i] = now;
+		} else if (now - watch->moved_ns[i] > wait->stall_ns) {
+			return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT,
+					    "nothing moved on the data path for %.1f s, while the control connection "
+					    "is alive; is the "
+					    "link of %s up, and its route?",
+					    (double)wait->stall_ns / 1e9, rail_name(flows, i));
+		}
 	}
 	return 0;
 }
@@ -311,11 +346,13 @@ static bool flows_met(const struct fm_flows *flows, const struct fm_wait *wait, 
 
 int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **message, struct fm_error *error)
 {
-	struct watch watch = {flows_progress(flows), fm_now_ns()};
+	const uint64_t since_ns = fm_now_ns();
+	struct watch watch;
 	json_t *none = NULL, **found = message ? message : &none;
 	int code = 0;
 
 	*found = NULL;
+	watch_begin(flows, &watch);
 	while (code == 0 && !flows_met(flows, wait, found)) {
 		uint64_t watch_ns = fm_now_ns() + WATCH_NS;
 		json_t *got;
@@ -330,7 +367,7 @@ int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **m
 		} else {
 			code = fm_flows_result(flows, error);
 			if (code == 0)
-				code = flows_watch(flows, wait, &watch, error);
+				code = flows_watch(flows, wait, since_ns, &watch, error);
 		}
 	}
 	if (code == 0)

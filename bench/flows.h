@@ -35,6 +35,10 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 /* Stops what runs, closes and frees; false where a worker hangs and all was left behind. Accepts NULL. */
 bool fm_flows_free(struct fm_flows *flows);
 
+/* The drives are through: whoever only polls ends, unless a failure has ended all already. And back, once all have. */
+void fm_flows_finish(struct fm_flows *flows);
+void fm_flows_resume(struct fm_flows *flows);
+
 /* Calls a step on every flow. */
 void fm_flows_each(struct fm_flows *flows, void (*step)(struct fm_flow *flow));
 bool fm_flows_busy(const struct fm_flows *flows);

@@ -166,14 +166,13 @@ static inline int target_turn(struct fm_loop *loop, const struct fm_loop_context
 	return __builtin_expect(n < 0, 0) ? loop_fail(loop, n) : loop_idle(context, FM_FINISH);
 }
 
-/* Unrolled per role by the compiler: turn is a constant at each call. */
-static inline __attribute__((always_inline)) int loop_serve(struct fm_loop *loops, uint32_t count,
+/* Turns until all lanes are idle and told to end. Unrolled per role by the compiler: turn is a constant at each call.
+ */
+static inline __attribute__((always_inline)) int loop_turns(struct fm_loop *loops, uint32_t count,
 							    const struct fm_loop_context *context,
 							    int (*turn)(struct fm_loop *,
 									const struct fm_loop_context *))
 {
-	for (uint32_t i = 0; i < count; i++)
-		loop_stamp(&loops[i], 0, context);
 	for (;;) {
 		bool idle = true;
 
@@ -189,21 +188,19 @@ static inline __attribute__((always_inline)) int loop_serve(struct fm_loop *loop
 	}
 }
 
+static inline __attribute__((always_inline)) int loop_serve(struct fm_loop *loops, uint32_t count,
+							    const struct fm_loop_context *context,
+							    int (*turn)(struct fm_loop *,
+									const struct fm_loop_context *))
+{
+	for (uint32_t i = 0; i < count; i++)
+		loop_stamp(&loops[i], 0, context);
+	return loop_turns(loops, count, context, turn);
+}
+
 int fm_loop_linger(struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context)
 {
-	for (;;) {
-		bool idle = true;
-
-		for (uint32_t i = 0; i < count; i++) {
-			int code = target_turn(&loops[i], context);
-
-			if (__builtin_expect(code < 0, 0))
-				return code;
-			idle = idle && code;
-		}
-		if (idle)
-			return loop_stopped(context, FM_ABORT) ? -ECANCELED : 0;
-	}
+	return loop_turns(loops, count, context, target_turn);
 }
 
 int fm_loop_run(enum fm_role role, struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context)

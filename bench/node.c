@@ -157,7 +157,7 @@ static double floor_turn_ns(const struct fm_clock *clock, struct fm_loop *loop)
 	for (int i = 0; i < 5; i++) {
 		const struct fm_trace *trace = &loop->trace;
 
-		if (loop->lane->arm(loop->lane->self, loop->operations) || fm_loop_run(FM_DRIVE, loop, 1, &context))
+		if (loop->lane->arm(loop->lane->self, loop->operations, 0) || fm_loop_run(FM_DRIVE, loop, 1, &context))
 			return NAN;
 		best = fmin(best, (double)(trace->ticks[trace->count - 1] - trace->ticks[0]) * clock->ns_per_tick /
 					  (double)loop->operations);

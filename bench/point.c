@@ -8,20 +8,21 @@
 
 #include "bench/bidirectional.h"
 #include "bench/node.h"
+#include "bench/pace.h"
 #include "bench/rails.h"
 #include "bench/verify.h"
 #include "bench/wire.h"
 #include "results/stats.h"
 
-#define REPETITION_S	0.3
-#define WARMUP_S	0.3  /* most that a warm-up takes, calibration included */
-#define SLICE_S		0.05 /* of the warm-up, between two looks at whether it is steady */
-#define RESIZES_MAX	3    /* first repetitions, until one takes the time that was meant */
-#define VERIFY_ROUNDS	8
-#define CALIBRATED_S	0.005	  /* a slice that took so long tells the speed */
-#define EPSILON		0.01	  /* of the stop rule */
-#define BLOCKS		30	  /* a warm-up slice, for the steady-state test */
-#define LATENCY_OPS_MAX 1000000.0 /* a calibrated repetition, all streams: 16 MB of stamps */
+#define REPETITION_S	   0.3
+#define WARMUP_S	   0.3 /* most that a warm-up takes, calibration included */
+#define WARMUP_MAX_S	   1.2 /* the same where nothing has told the speed until then */
+#define WINDOWS_MISSED_MAX 5
+#define RESIZES_MAX	   3 /* first repetitions, until one takes the time that was meant */
+#define VERIFY_ROUNDS	   8
+#define CALIBRATED_S	   0.005 /* a slice that took so long tells the speed */
+#define EPSILON		   0.01	 /* of the stop rule */
+#define BLOCKS		   30	 /* a warm-up slice, for the steady-state test */
 
 static uint64_t within_s(double seconds)
 {
@@ -93,11 +94,13 @@ static int point_connect(struct fm_point_run *p, struct fm_error *error)
 
 static json_t *arm_message(const struct fm_point_run *p, bool first)
 {
-	json_t *operations = json_array();
+	json_t *lists[] = {json_array(), json_array()};
 
 	for (uint32_t i = 0; i < p->flows->count; i++)
-		json_array_append_new(operations, json_integer((json_int_t)p->operations[i]));
-	return json_pack("{s:s, s:o, s:b}", "type", "arm", "operations", operations, "first", first);
+		for (uint32_t way = 0; way < fm_ways(p); way++)
+			json_array_append_new(lists[way], json_integer((json_int_t)p->paces[way][i].operations));
+	return json_pack("{s:s, s:o, s:o, s:b, s:b}", "type", "arm", "operations", lists[FM_A_TO_B], "back",
+			 lists[FM_B_TO_A], "first", first, "clock", p->counts);
 }
 
 /* Later than the heartbeat's verdict: a dead peer is not called a slow path. */
@@ -114,7 +117,7 @@ static int point_arm(struct fm_point_run *p, bool first, struct fm_error *error)
 	int code;
 
 	for (uint32_t i = 0; i < p->flows->count; i++)
-		fm_flow_arm(p->flows->list[i], p->operations[i]);
+		fm_flow_arm(p->flows->list[i], p->paces[FM_A_TO_B][i].operations, p->paces[FM_B_TO_A][i].operations);
 	code = point_send(p, arm_message(p, first), error);
 	if (code == 0)
 		code = fm_flows_wait(p->flows, &wait, &message, error);
@@ -146,12 +149,12 @@ static int point_settle(struct fm_point_run *p, json_t *done, struct fm_error *e
 	json_decref(p->peer);
 	p->peer = NULL;
 	/* Lanes that carry both directions were polled on until here. */
-	atomic_store(&p->flows->stop, FM_FINISH);
+	fm_flows_finish(p->flows);
 	if (code == 0)
 		code = fm_flows_wait(p->flows, &wait, &p->peer, error);
 	if (code)
 		return code;
-	atomic_store(&p->flows->stop, FM_RUN);
+	fm_flows_resume(p->flows);
 	fm_flows_each(p->flows, fm_flow_settle);
 	wait = (struct fm_wait){
 		.idle = true, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "settling a repetition"};
@@ -195,91 +198,37 @@ static void warmup_blocks(struct fm_point_run *p)
 	}
 }
 
-/* Operations a second: the median of the slices, for one of them may have met a stall; of the last where none counts.
- */
-static double speed(const struct fm_point_run *p, uint32_t rail)
-{
-	double sorted[FM_SLICES_MAX];
-
-	if (!p->slices)
-		return (double)p->operations[rail] / fmax(p->elapsed_s[rail], 1e-9);
-	memcpy(sorted, p->rates[rail], p->slices * sizeof(sorted[0]));
-	fm_stats_sort(sorted, p->slices);
-	return fm_stats_median(sorted, p->slices);
-}
-
-/* How many operations take `seconds`. */
-static uint64_t operations_for(const struct fm_point_run *p, uint32_t rail, double seconds)
-{
-	double most = p->test->metric == FM_LATENCY ? LATENCY_OPS_MAX : 1e12;
-	double operations = fmin(speed(p, rail) * seconds, most);
-
-	return operations > p->point->streams ? (uint64_t)operations : p->point->streams;
-}
-
-static double slowest_s(const struct fm_point_run *p)
-{
-	double slowest = 0;
-
-	for (uint32_t i = 0; i < p->flows->count; i++)
-		slowest = fmax(slowest, p->elapsed_s[i]);
-	return slowest;
-}
-
-static void read_elapsed(struct fm_point_run *p)
-{
-	for (uint32_t i = 0; i < p->flows->count; i++) {
-		struct fm_repetition repetition;
-
-		fm_flow_repetition(p->flows->list[i], &repetition);
-		p->elapsed_s[i] = repetition.end_ns > repetition.start_ns
-					  ? (double)(repetition.end_ns - repetition.start_ns) / 1e9
-					  : 0;
-		if (p->point->bidirectional)
-			p->elapsed_s[i] = fmax(p->elapsed_s[i], p->both.elapsed_b_s[i]);
-	}
-}
-
 /*
  * Slices that grow until one tells the speed, then slices of SLICE_S until the series is steady (MSER-5) or WARMUP_S is
  * over. All of it is thrown away.
  */
 static int point_warm_up(struct fm_point_run *p, struct fm_error *error)
 {
-	uint64_t start = fm_now_ns();
+	uint64_t start = fm_now_ns(), first = p->point->streams;
 	bool calibrated = false;
 
-	for (uint32_t i = 0; i < p->flows->count; i++)
-		p->operations[i] = p->point->streams;
+	fm_pace_set(p, first);
 	for (;;) {
 		double slice_s, used_s;
 		int code = point_repeat(p, false, error);
 
 		if (code)
 			return code;
-		read_elapsed(p);
-		slice_s = slowest_s(p);
+		slice_s = fm_pace_read(p);
 		used_s = (double)(fm_now_ns() - start) / 1e9;
 		p->out->warmup_s = used_s;
 		fm_progress_show(&p->run->progress, "%s %s, warming up", p->point->transport, p->test->name);
 		if (calibrated) {
-			for (uint32_t i = 0; i < p->flows->count && p->slices < FM_SLICES_MAX; i++)
-				p->rates[i][p->slices] = (double)p->operations[i] / fmax(p->elapsed_s[i], 1e-9);
-			p->slices += p->slices < FM_SLICES_MAX;
+			fm_pace_slice(p);
 			warmup_blocks(p);
 			p->out->steady = fm_stats_warmup(p->blocks, p->block_count) >= 0;
 		}
 		calibrated = calibrated || slice_s >= CALIBRATED_S;
-		if (used_s >= WARMUP_S || (p->out->steady && used_s >= WARMUP_S / 2))
+		/* Where turns are long, slices take longer to tell anything. */
+		if ((used_s >= WARMUP_S && (calibrated || used_s >= WARMUP_MAX_S)) ||
+		    (p->out->steady && used_s >= WARMUP_S / 2))
 			return 0;
-		for (uint32_t i = 0; i < p->flows->count; i++) {
-			uint64_t wanted = operations_for(p, i, SLICE_S);
-
-			/* Growing by leaps: a first operation can be a thousand times slower than the rest. */
-			if (!calibrated && wanted > 16 * p->operations[i])
-				wanted = 16 * p->operations[i];
-			p->operations[i] = wanted;
-		}
+		fm_pace_grow(p, calibrated);
 	}
 }
 
@@ -332,51 +281,44 @@ static int read_counters(struct fm_point_run *p, bool after, struct fm_error *er
 static int point_first(struct fm_point_run *p, double target_s, struct fm_error *error)
 {
 	for (int attempt = 1;; attempt++) {
-		uint64_t meant[FM_RAILS_MAX];
-		bool fits = true;
 		int code = read_counters(p, false, error);
 
 		fm_time_utc(p->out->time_utc, sizeof(p->out->time_utc));
 		if (code == 0)
 			code = point_repeat(p, true, error);
-		if (code || p->run->config->what.iterations || attempt == RESIZES_MAX)
+		if (code || p->run->config->what.iterations || attempt == RESIZES_MAX || fm_pace_resize(p, target_s))
 			return code;
-		read_elapsed(p);
-		p->slices = 0;
-		for (uint32_t i = 0; i < p->flows->count; i++) {
-			meant[i] = operations_for(p, i, target_s);
-			fits = fits && meant[i] <= 2 * p->operations[i] && meant[i] >= p->operations[i] / 2;
-		}
-		if (fits)
-			return 0;
-		memcpy(p->operations, meant, p->flows->count * sizeof(meant[0]));
 	}
 }
 
 static int point_measure(struct fm_point_run *p, struct fm_error *error)
 {
-	const struct fm_pair_what *what = &p->run->config->what;
 	double repetition_s = fmin(REPETITION_S, p->run->duration_s / 12);
+	uint32_t repetition = 0, missed = 0;
 	const char *stop = NULL;
-	int code = 0;
 
-	for (uint32_t i = 0; i < p->flows->count; i++) {
-		p->operations[i] = what->iterations ? what->iterations : operations_for(p, i, repetition_s);
-		if (p->operations[i] < p->point->streams)
-			p->operations[i] = p->point->streams;
-	}
-	for (uint32_t repetition = 0; code == 0 && !stop; repetition++) {
-		code = repetition ? point_repeat(p, false, error) : point_first(p, repetition_s, error);
+	p->counts = true;
+	fm_pace_repetition(p, repetition_s);
+	while (!stop) {
+		int code = repetition ? point_repeat(p, false, error) : point_first(p, repetition_s, error);
+
 		if (code == 0)
 			code = fm_tally_repetition(p, error);
+		/* Without a time that all drives shared there is nothing to count: once more, at the speeds just seen.
+		 */
+		if (code == -EAGAIN && ++missed < WINDOWS_MISSED_MAX) {
+			if (!p->run->config->what.iterations)
+				fm_pace_resize(p, repetition_s);
+			continue;
+		}
 		if (code)
 			return code;
-		fm_tally_raw(p, repetition);
+		fm_tally_raw(p, repetition++);
 		point_progress(p);
 		stop = point_stop(p, p->out->duration_s / deciding(p->out)->count);
 	}
-	p->out->stop_reason = stop ? stop : "";
-	return code;
+	p->out->stop_reason = stop;
+	return 0;
 }
 
 /* ---- the end ---- */
@@ -498,9 +440,10 @@ static int point_verify(struct fm_point_run *p, struct fm_error *error)
 	}
 	fm_progress_show(&p->run->progress, "%s %s, %llu bytes: verifying", p->point->transport, p->test->name,
 			 (unsigned long long)p->point->size_bytes);
+	operations *= p->point->streams;
+	p->counts = false;
+	fm_pace_set(p, operations);
 	for (uint32_t round = 0; round < rounds && code == 0; round++) {
-		for (uint32_t i = 0; i < p->flows->count; i++)
-			p->operations[i] = operations * p->point->streams;
 		code = point_repeat(p, round == 0, error);
 		if (code == 0)
 			code = fm_tally_arrived(p, error);

@@ -11,6 +11,8 @@
 
 #define CONFIDENT 0.01
 
+static const char *const direction_names[FM_DIRECTIONS] = {"a_to_b", "b_to_a", "both"};
+
 /* Our row of a rail, or of all rails together. */
 struct row_source {
 	const struct fm_run *run;
@@ -142,6 +144,8 @@ static void row_effective(const struct row_source *source, uint32_t rail, struct
 	if (source->measurement->point->bidirectional) {
 		snprintf(text, sizeof(text), "%.1f", source->measurement->offset_error_s * 1e6);
 		fm_record_append(record->effective, sizeof(record->effective), "clock_error_us", text);
+		snprintf(text, sizeof(text), "%.2f", source->measurement->window_share);
+		fm_record_append(record->effective, sizeof(record->effective), "window_share", text);
 	}
 	snprintf(text, sizeof(text), "%.3f", source->measurement->warmup_s);
 	fm_record_append(record->effective, sizeof(record->effective), "warmup_s", text);
@@ -280,6 +284,12 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 			 "it "
 			 "a longer --duration",
 			 measurement->offset_error_s * 1e3, measurement->window_s * 1e3);
+	else if (measurement->point->bidirectional && measurement->window_share < 0.5)
+		snprintf(verdict->reason, sizeof(verdict->reason),
+			 "all directions moved at once in %.0f%% of a repetition only: their speeds differ or vary, or "
+			 "it is "
+			 "too short",
+			 measurement->window_share * 100);
 	else if (!measurement->steady)
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "not steady when the warm-up ended: something disturbs this path or these CPUs");
@@ -311,13 +321,12 @@ static void row_confidence(struct fm_record *record)
 
 static void row_fill(const struct row_source *source, struct fm_record *record)
 {
-	static const char *const directions[] = {"a_to_b", "b_to_a", "both"};
 	const struct fm_measurement *measurement = source->measurement;
 	const struct fm_tally *tally = tally_of(source);
 	uint32_t rails = source->tally == FM_TOTAL ? measurement->rails : 1;
 
 	row_begin(source->run, measurement->point, source->tally, record);
-	record->key.direction = directions[source->direction];
+	record->key.direction = direction_names[source->direction];
 	snprintf(record->key.time_utc, sizeof(record->key.time_utc), "%s", measurement->time_utc);
 	row_work(measurement->point, &measurement->capability, &record->work);
 	record->work.streams *= rails;
@@ -363,11 +372,16 @@ int fm_refused_row(struct fm_run *run, const struct fm_point *point, const char 
 		   int (*row)(void *context, const struct fm_record *record), void *context)
 {
 	struct fm_record *record = &run->record;
+	int code = 0;
 
-	row_begin(run, point, 0, record);
-	row_work(point, NULL, &record->work);
-	record->verdict.status = status;
-	record->verdict.reason_code = fm_reason_name(why->reason);
-	snprintf(record->verdict.reason, sizeof(record->verdict.reason), "%s", why->text);
-	return row(context, record);
+	for (int way = 0; way < (point->bidirectional ? FM_DIRECTIONS : 1) && code == 0; way++) {
+		row_begin(run, point, 0, record);
+		record->key.direction = direction_names[way];
+		row_work(point, NULL, &record->work);
+		record->verdict.status = status;
+		record->verdict.reason_code = fm_reason_name(why->reason);
+		snprintf(record->verdict.reason, sizeof(record->verdict.reason), "%s", why->text);
+		code = row(context, record);
+	}
+	return code;
 }

@@ -37,7 +37,9 @@ struct fm_measurement {
 	uint32_t rails;
 	/* [FM_TOTAL]: where there are several rails. Of a one-way point only those of FM_A_TO_B are filled. */
 	struct fm_tally tallies[FM_DIRECTIONS][FM_RAILS_MAX + 1];
-	double offset_error_s, window_s; /* of a bidirectional point: the widest and the shortest of its repetitions */
+	/* Of a bidirectional point: the largest error of its clocks, the shortest window, its least share of a
+	 * repetition. */
+	double offset_error_s, window_s, window_share;
 	struct fm_counters counters[FM_RAILS_MAX]; /* both ends' deltas, summed */
 	struct fm_effective effective_a[FM_RAILS_MAX], effective_b[FM_RAILS_MAX];
 	struct fm_error error;		 /* code 0: measured */

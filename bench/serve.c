@@ -96,10 +96,13 @@ static json_t *served_summary(const struct served_point *p, const json_t *done)
 {
 	json_t *flows = json_array();
 
-	for (uint32_t i = 0; i < p->flows->count; i++)
+	for (uint32_t i = 0; i < p->flows->count; i++) {
 		json_array_append_new(flows, served_flow(p, i, done));
+		fm_session_beat(p->client->session);
+	}
+	/* Of a single flow the initiator has it already. */
 	return json_pack("{s:s, s:o, s:o}", "type", "done", "flows", flows, "worst_per_s",
-			 real_or_null(fm_flows_worst(p->flows, 0, p->flows->count)));
+			 real_or_null(p->flows->count > 1 ? fm_flows_worst(p->flows, 0, p->flows->count) : NAN));
 }
 
 static int served_counters(struct served_point *p, bool after, struct fm_error *error)
@@ -115,13 +118,13 @@ static int served_counters(struct served_point *p, bool after, struct fm_error *
 /* A passive role polls as soon as it is armed; a drive waits for its start. */
 static int served_arm(struct served_point *p, const json_t *arm, struct fm_error *error)
 {
-	const json_t *operations = json_object_get(arm, "operations");
+	const json_t *operations = json_object_get(arm, "operations"), *back = json_object_get(arm, "back");
 	bool both = p->point->bidirectional;
 	const struct fm_wait wait = {
 		.armed = !both, .idle = both, .deadline_ns = fm_now_ns() + FM_PHASE_NS, .what = "arming"};
 	int code = 0;
 
-	if (json_array_size(operations) != p->flows->count)
+	if (json_array_size(operations) != p->flows->count || (both && json_array_size(back) != p->flows->count))
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "a malformed 'arm' came");
 	if (json_is_true(json_object_get(arm, "first")))
 		code = served_counters(p, false, error);
@@ -130,11 +133,14 @@ static int served_arm(struct served_point *p, const json_t *arm, struct fm_error
 	for (uint32_t i = 0; i < p->flows->count; i++) {
 		json_int_t count = json_integer_value(json_array_get(operations, i));
 
-		if (count < 1 || count > OPERATIONS_MAX)
-			return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "'arm' came with %lld operations",
-					    (long long)count);
+		json_int_t ours = both ? json_integer_value(json_array_get(back, i)) : count;
+
+		if (count < 1 || count > OPERATIONS_MAX || ours < 1 || ours > OPERATIONS_MAX)
+			return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL,
+					    "'arm' came with %lld and %lld operations", (long long)count,
+					    (long long)ours);
 		if (both)
-			fm_flow_arm(p->flows->list[i], (uint64_t)count);
+			fm_flow_arm(p->flows->list[i], (uint64_t)ours, (uint64_t)count);
 		else
 			fm_flow_serve(p->flows->list[i], (uint64_t)count);
 	}
@@ -143,7 +149,7 @@ static int served_arm(struct served_point *p, const json_t *arm, struct fm_error
 }
 
 /* Until the peer says that it is through; it then has to be told what arrived here. */
-static int served_run(struct served_point *p, json_t **done, struct fm_error *error)
+static int served_run(struct served_point *p, bool clock, json_t **done, struct fm_error *error)
 {
 	const struct timespec stragglers = {0, LOSSY_WAIT_NS};
 	/* No deadline but the peer's life: how long a repetition takes is the initiator's to judge. */
@@ -151,7 +157,7 @@ static int served_run(struct served_point *p, json_t **done, struct fm_error *er
 	int code;
 
 	if (p->point->bidirectional)
-		return fm_bidirectional_serve(p->flows, &p->client->server->clock,
+		return fm_bidirectional_serve(p->flows, clock ? &p->client->server->clock : NULL,
 					      p->client->session->peer_timeout_ns + fm_point_stall_ns(p->point), done,
 					      error);
 	code = fm_flows_wait(p->flows, &wait, done, error);
@@ -168,15 +174,15 @@ static int served_repeat(struct served_point *p, const json_t *arm, struct fm_er
 	int code = served_arm(p, arm, error);
 
 	if (code == 0)
-		code = served_run(p, &done, error);
+		code = served_run(p, json_is_true(json_object_get(arm, "clock")), &done, error);
 	if (code == 0) {
-		atomic_store(&p->flows->stop, FM_FINISH);
+		fm_flows_finish(p->flows);
 		wait.deadline_ns = fm_now_ns() + FM_PHASE_NS;
 		wait.what = "ending a repetition";
 		code = fm_flows_wait(p->flows, &wait, NULL, error);
 	}
 	if (code == 0) {
-		atomic_store(&p->flows->stop, FM_RUN);
+		fm_flows_resume(p->flows);
 		fm_flows_each(p->flows, fm_flow_settle);
 		wait.what = "settling a repetition";
 		code = fm_flows_wait(p->flows, &wait, NULL, error);

@@ -150,7 +150,7 @@ int fm_tally_arrived(struct fm_point_run *p, struct fm_error *error)
 {
 	for (uint32_t i = 0; i < p->flows->count; i++) {
 		uint64_t arrived = (uint64_t)json_integer_value(json_object_get(peer_flow(p, i), "operations"));
-		uint64_t sent = p->operations[i];
+		uint64_t sent = p->paces[FM_A_TO_B][i].operations;
 
 		if (p->test->peer == FM_TARGET || p->point->bidirectional || arrived >= sent)
 			continue;
@@ -214,71 +214,98 @@ static int tally_moved(struct fm_point_run *p, struct fm_tally *tally, const str
 	return 0;
 }
 
-/* Rails [first, first + count) in their common window, row `tally` of each direction. */
-static int tally_window(struct fm_point_run *p, uint32_t first, uint32_t count, uint32_t tally, struct fm_error *error)
+/* Of several streams: of one that is unknown the least and the most are unknown. */
+static void spread(struct moved *moved, double min_per_s, double max_per_s, bool first)
+{
+	if (first || isnan(min_per_s) || min_per_s < moved->stream_min_per_s)
+		moved->stream_min_per_s = min_per_s;
+	if (first || isnan(max_per_s) || max_per_s > moved->stream_max_per_s)
+		moved->stream_max_per_s = max_per_s;
+}
+
+/* Rails [first, first + count) in their common window, for row `tally`. False where they have none. */
+static bool window_moved(struct fm_point_run *p, uint32_t first, uint32_t count, uint32_t tally,
+			 struct moved moved[FM_DIRECTIONS])
 {
 	const struct fm_window *window = &p->both.windows[tally];
 	const char *key = tally == FM_TOTAL ? "moved_total" : "moved";
 	const json_t *seen = tally == FM_TOTAL ? p->peer : peer_flow(p, first);
-	struct moved moved[FM_DIRECTIONS] = {
-		[FM_A_TO_B] = {0, fm_flows_worst(p->flows, first, count), NAN, NAN, 0},
-		[FM_B_TO_A] = {0, json_real_or_nan(json_object_get(seen, "worst_per_s")), NAN, NAN, 0},
-		/* The windows of 100 ms of two clocks are not laid over each other. */
-		[FM_BOTH] = {0, NAN, NAN, NAN, 0}};
-	int code = 0;
+	struct moved *a = &moved[FM_A_TO_B], *b = &moved[FM_B_TO_A], *both = &moved[FM_BOTH];
 
-	if (window->from_ns < window->to_ns)
-		moved[FM_A_TO_B].operations = fm_flows_done(p->flows, first, count, window->from_ns, window->to_ns);
+	if (window->from_ns >= window->to_ns)
+		return false;
+	*a = (struct moved){.operations = fm_flows_done(p->flows, first, count, window->from_ns, window->to_ns),
+			    .worst_per_s = fm_flows_worst(p->flows, first, count)};
+	*b = (struct moved){.worst_per_s = json_real_or_nan(json_object_get(seen, "worst_per_s"))};
 	for (uint32_t i = first; i < first + count; i++) {
 		const json_t *theirs = peer_flow(p, i);
 		struct fm_repetition ours;
 
 		fm_flow_repetition(p->flows->list[i], &ours);
-		moved[FM_A_TO_B].whole += ours.operations;
-		moved[FM_A_TO_B].stream_min_per_s = fmin(moved[FM_A_TO_B].stream_min_per_s, ours.stream_min_per_s);
-		moved[FM_A_TO_B].stream_max_per_s = fmax(moved[FM_A_TO_B].stream_max_per_s, ours.stream_max_per_s);
-		moved[FM_B_TO_A].operations += json_real_or_nan(json_object_get(theirs, key));
-		moved[FM_B_TO_A].whole += (uint64_t)json_integer_value(json_object_get(theirs, "operations"));
-		moved[FM_B_TO_A].stream_min_per_s = fmin(moved[FM_B_TO_A].stream_min_per_s,
-							 json_real_or_nan(json_object_get(theirs, "stream_min_per_s")));
-		moved[FM_B_TO_A].stream_max_per_s = fmax(moved[FM_B_TO_A].stream_max_per_s,
-							 json_real_or_nan(json_object_get(theirs, "stream_max_per_s")));
+		a->whole += ours.operations;
+		spread(a, ours.stream_min_per_s, ours.stream_max_per_s, i == first);
+		b->operations += json_real_or_nan(json_object_get(theirs, key));
+		b->whole += (uint64_t)json_integer_value(json_object_get(theirs, "operations"));
+		spread(b, json_real_or_nan(json_object_get(theirs, "stream_min_per_s")),
+		       json_real_or_nan(json_object_get(theirs, "stream_max_per_s")), i == first);
 	}
-	moved[FM_BOTH].operations = moved[FM_A_TO_B].operations + moved[FM_B_TO_A].operations;
-	moved[FM_BOTH].whole = moved[FM_A_TO_B].whole + moved[FM_B_TO_A].whole;
-	moved[FM_BOTH].stream_min_per_s = fmin(moved[FM_A_TO_B].stream_min_per_s, moved[FM_B_TO_A].stream_min_per_s);
-	moved[FM_BOTH].stream_max_per_s = fmax(moved[FM_A_TO_B].stream_max_per_s, moved[FM_B_TO_A].stream_max_per_s);
-	if (!(moved[FM_BOTH].operations > 0))
-		return fm_error_set(error, -EIO, FM_REASON_UNSURE,
-				    "the two directions never moved at the same time: one was through before the other "
-				    "began; give it more --iterations or a longer --duration");
-	for (int i = 0; i < FM_DIRECTIONS && code == 0; i++)
-		code = tally_moved(p, &p->out->tallies[i][tally], &moved[i], window, error);
-	return code;
+	/* The windows of 100 ms of two clocks are not laid over each other. */
+	*both = (struct moved){.operations = a->operations + b->operations,
+			       .worst_per_s = NAN,
+			       .whole = a->whole + b->whole,
+			       .stream_min_per_s = a->stream_min_per_s,
+			       .stream_max_per_s = a->stream_max_per_s};
+	spread(both, b->stream_min_per_s, b->stream_max_per_s, false);
+	fm_session_beat(&p->run->session);
+	return a->operations > 0 && b->operations > 0;
 }
 
-static int tally_both(struct fm_point_run *p, struct fm_error *error)
+/* What the rows show of how the repetition went. */
+static void tally_window(struct fm_point_run *p)
 {
 	const struct fm_window *window = &p->both.windows[p->flows->count > 1 ? FM_TOTAL : 0];
-	double window_s = (double)(window->to_ns - window->from_ns) / 1e9, elapsed_s = 0;
-	int code = 0;
+	double window_s = (double)(window->to_ns - window->from_ns) / 1e9, elapsed_s = 0, share;
 
-	for (uint32_t i = 0; i < p->flows->count && code == 0; i++) {
+	for (uint32_t i = 0; i < p->flows->count; i++) {
 		struct fm_repetition repetition;
 
-		code = tally_window(p, i, 1, i, error);
 		fm_flow_repetition(p->flows->list[i], &repetition);
 		elapsed_s = fmax(elapsed_s, (double)(repetition.end_ns - repetition.start_ns) / 1e9);
 		elapsed_s = fmax(elapsed_s, p->both.elapsed_b_s[i]);
 	}
-	if (code == 0 && p->flows->count > 1)
-		code = tally_window(p, 0, p->flows->count, FM_TOTAL, error);
-	if (code)
-		return code;
+	share = window_s / elapsed_s;
 	p->out->duration_s += elapsed_s;
 	p->out->offset_error_s = fmax(p->out->offset_error_s, (double)p->both.offset_error_ns / 1e9);
 	p->out->window_s = p->out->window_s > 0 ? fmin(p->out->window_s, window_s) : window_s;
-	return 0;
+	p->out->window_share = p->out->window_share > 0 ? fmin(p->out->window_share, share) : share;
+}
+
+/* All windows are looked at before anything is counted: a repetition counts in all rows or in none. */
+static int tally_both(struct fm_point_run *p, struct fm_error *error)
+{
+	const uint32_t count = p->flows->count, rows = count > 1 ? count + 1 : 1;
+	struct moved(*moved)[FM_DIRECTIONS] = calloc(rows, sizeof(*moved));
+	bool met = moved != NULL;
+	int code = 0;
+
+	for (uint32_t i = 0; i < rows && met; i++)
+		met = i < count ? window_moved(p, i, 1, i, moved[i]) : window_moved(p, 0, count, FM_TOTAL, moved[i]);
+	if (!moved)
+		code = fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u rails", count);
+	else if (!met)
+		code = fm_error_set(error, -EAGAIN, FM_REASON_UNSURE,
+				    "there was no time in which all directions and rails moved: one was through before "
+				    "another began; give it more --iterations or a longer --duration");
+	for (uint32_t i = 0; i < rows && code == 0; i++)
+		for (int way = 0; way < FM_DIRECTIONS && code == 0; way++) {
+			uint32_t row = i < count ? i : FM_TOTAL;
+
+			code = tally_moved(p, &p->out->tallies[way][row], &moved[i][way], &p->both.windows[row], error);
+		}
+	free(moved);
+	if (code == 0)
+		tally_window(p);
+	return code;
 }
 
 int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error)

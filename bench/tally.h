@@ -8,6 +8,13 @@
 
 enum { FM_SLICES_MAX = 16, FM_SAMPLES_BOUND = 4000000 /* latencies kept in full, all repetitions of a row */ };
 
+/* How fast the drives of one end and rail are. */
+struct fm_pace {
+	uint64_t operations;	     /* of the next repetition */
+	double elapsed_s;	     /* of the last */
+	double rates[FM_SLICES_MAX]; /* operations a second, of the warm-up's slices */
+};
+
 struct fm_window {
 	uint64_t from_ns, to_ns; /* on our measuring clock */
 };
@@ -28,11 +35,10 @@ struct fm_point_run {
 	const struct fm_test *test;
 	struct fm_flows *flows;
 	struct fm_measurement *out;
-	uint64_t verify_seed;			   /* not 0: this pass compares messages and times none */
-	uint64_t operations[FM_RAILS_MAX];	   /* of the next repetition */
-	double elapsed_s[FM_RAILS_MAX];		   /* of the last */
-	double rates[FM_RAILS_MAX][FM_SLICES_MAX]; /* operations a second, of the warm-up's slices */
+	uint64_t verify_seed;			     /* not 0: this pass compares messages and times none */
+	struct fm_pace paces[FM_BOTH][FM_RAILS_MAX]; /* of A's drives; bidirectional: and B's */
 	uint32_t slices;
+	bool counts; /* the repetition in hand is no warm-up */
 	struct fm_both both;
 	json_t *peer;	/* the peer's "done" of the last */
 	double *blocks; /* mean seconds an operation, of warm-up blocks */
@@ -41,7 +47,8 @@ struct fm_point_run {
 
 /*
  * Takes the last repetition into the point's measurement: medians and samples, rates, the slowest 100 ms, what was
- * lost. -EIO (lost): operations did not arrive on a path that must not lose any. -ENOMEM.
+ * lost. -EAGAIN: bidirectional drives had no time in common, and nothing was counted. -EIO (lost): operations did not
+ * arrive on a path that must not lose any. -ENOMEM.
  */
 int fm_tally_repetition(struct fm_point_run *p, struct fm_error *error);
 

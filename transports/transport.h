@@ -41,11 +41,12 @@ struct fm_lane {
 	void *self;
 	/*
 	 * Cold, before each repetition; on both ends before either posts. So many operations will be posted or awaited
-	 * until settle; the last one is thereby known. Receives are posted, what is polled in memory is cleared,
+	 * until settle; the last one is thereby known. incoming: how many the peer's drive will send to a bidirectional
+	 * lane, else 0. Receives are posted, what is polled in memory is cleared,
 	 * counters are zeroed. Nothing of the repetition before is on its way, save where a test may lose: there each
 	 * message says which repetition it belongs to (an immediate value), and stragglers do not count. 0 or -errno.
 	 */
-	int (*arm)(void *self, uint64_t operations);
+	int (*arm)(void *self, uint64_t operations, uint64_t incoming);
 	/*
 	 * Starts up to count operations, count >= 1: how many (0: no room or no credit, poll first), or -errno. Never
 	 * blocks. Some started before one failed: how many, the failure next time. drive: messages; echo: replies, one
@@ -130,7 +131,7 @@ struct fm_capability {
 	bool supported;
 	/*
 	 * Arrivals may be fewer than operations, and that is no error: the sink's trace, not the drive's, is the rate.
-	 * A bidirectional lane, which has no sink, tells its arrivals by the counter "arrivals" of its endpoint.
+	 * Such a test is measured in one direction at a time.
 	 */
 	bool may_lose;
 	enum fm_completion completion;

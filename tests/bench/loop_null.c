@@ -26,9 +26,9 @@ static int one_poll(void *self)
 	return done;
 }
 
-static int one_arm(void *self, uint64_t operations)
+static int one_arm(void *self, uint64_t operations, uint64_t incoming)
 {
-	(void)operations;
+	(void)operations, (void)incoming;
 	*(uint64_t *)self = 0;
 	return 0;
 }
@@ -47,7 +47,7 @@ static int run(const struct fm_lane *lane, uint32_t depth, uint64_t operations, 
 	loop.trace.done = calloc(loop.trace.capacity, sizeof(uint64_t));
 	if (!loop.trace.ticks || !loop.trace.done)
 		return -1;
-	lane->arm(lane->self, operations);
+	lane->arm(lane->self, operations, 0);
 	code = fm_loop_run(FM_DRIVE, &loop, 1, &context);
 	printf("%" PRIu64 " operations, %u stamps\n", loop.done, loop.trace.count);
 	free(loop.trace.ticks);

@@ -200,10 +200,11 @@ static int sink_wait(void *self)
 	return waiting_poll(self, sink_poll);
 }
 
-static int unix_arm(void *self, uint64_t operations)
+static int unix_arm(void *self, uint64_t operations, uint64_t incoming)
 {
 	struct unix_lane *lane = self;
 
+	(void)incoming; /* this transport has no bidirectional lanes */
 	(void)operations;
 	lane->posted = lane->arrived = lane->receipts = 0;
 	lane->unsent = lane->partial = 0;

@@ -200,7 +200,8 @@ int pair_arm(struct pair *pair, uint64_t operations, uint64_t batch)
 		atomic_store(&side->stop, FM_RUN);
 		for (uint32_t i = 0; i < pair->request.streams; i++) {
 			struct fm_loop *loop = &side->loops[i];
-			int code = side->lanes[i].arm(side->lanes[i].self, operations);
+			int code = side->lanes[i].arm(side->lanes[i].self, operations,
+						      pair->request.bidirectional ? operations : 0);
 
 			if (code)
 				return code;

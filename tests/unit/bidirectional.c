@@ -43,7 +43,7 @@ static void times_go_there_and_back(void **state)
 	(void)state;
 	assert_int_equal(fm_both_theirs(&both, 10 * SECOND), 3 * SECOND);
 	assert_int_equal(fm_both_ours(&both, 3 * SECOND), 10 * SECOND);
-	/* A peer that lies cannot make a time before all time. */
+	/* A peer whose clock is nonsense cannot make a time before all time. */
 	assert_int_equal(fm_both_ours(&(struct fm_both){.offset_ns = 5}, 2), 0);
 }
 

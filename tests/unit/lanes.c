@@ -150,7 +150,7 @@ static void tcp_six_threads_events(void **state)
 			struct pair_request request = request_of("tcp", tests[t], 1000);
 
 			request.address = addresses[variant & 1];
-			request.streams = 5;
+			request.streams = 6;
 			request.threads = variant & 2 ? 2 : 1;
 			request.events = variant & 4;
 			request.stride = 1024;
@@ -243,7 +243,7 @@ static void tcp_peer_closes(void **state)
 		assert_int_equal(lane->explain(lane->self, &error), code);
 		assert_int_equal(error.reason, FM_REASON_PEER_LOST);
 		assert_non_null(strstr(error.text, "the peer closed the data connection 127.0.0.1:"));
-		assert_int_equal(lane->arm(lane->self, 1), code);
+		assert_int_equal(lane->arm(lane->self, 1, 0), code);
 		closed(pair);
 	}
 }

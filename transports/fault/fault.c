@@ -131,12 +131,12 @@ static void *inner_options(const struct fm_transport *inner, struct fm_error *er
 
 /* ---- lanes ---- */
 
-static int fault_arm(void *self, uint64_t operations)
+static int fault_arm(void *self, uint64_t operations, uint64_t incoming)
 {
 	struct fault_lane *lane = self;
 
 	lane->in_repetition = 0;
-	return lane->inner.arm(lane->inner.self, operations);
+	return lane->inner.arm(lane->inner.self, operations, incoming);
 }
 
 static int lane_corrupt(struct fault_lane *lane)

@@ -41,16 +41,17 @@ static int null_arrive(void *self)
 	return arrived;
 }
 
-static int null_clear(void *self, uint64_t operations)
+static int null_clear(void *self, uint64_t operations, uint64_t incoming)
 {
-	(void)operations;
+	(void)operations, (void)incoming;
 	((struct null_lane *)self)->owed = 0;
 	return 0;
 }
 
 /* The far end: all that is armed arrives at once, since arrivals that stay away would be a loss. */
-static int null_expect(void *self, uint64_t operations)
+static int null_expect(void *self, uint64_t operations, uint64_t incoming)
 {
+	(void)incoming;
 	((struct null_lane *)self)->owed = operations;
 	return 0;
 }

@@ -278,11 +278,12 @@ static int waiting_poll(void *self)
 	return lane->busy_poll(lane);
 }
 
-static int lane_arm(void *self, uint64_t operations)
+static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 {
 	struct fm_tcp_lane *lane = self;
 	const struct fm_work *work = lane->work;
 
+	(void)incoming;
 	lane->unsent = lane->partial = lane->held = 0;
 	lane->posted = lane->done = 0;
 	lane->out.at = lane->in.at = 0;
@@ -403,11 +404,11 @@ static struct fm_tcp_lane *sinking(struct fm_tcp_lane lanes[2])
 	return &lanes[lanes[0].role == FM_DRIVE];
 }
 
-static int both_arm(void *self, uint64_t operations)
+static int both_arm(void *self, uint64_t operations, uint64_t incoming)
 {
-	int code = lane_arm(driving(self), operations);
+	int code = lane_arm(driving(self), operations, 0);
 
-	return code ? code : lane_arm(sinking(self), operations);
+	return code ? code : lane_arm(sinking(self), incoming, 0);
 }
 
 static int both_post_host(void *self, uint32_t count)

@@ -80,7 +80,8 @@ static int tcp_refuse(const struct fm_work *work, uint32_t buffers, struct fm_er
 				    "a %s goes both ways by itself: leave out --bidirectional",
 				    fm_tests[work->test].name);
 	if (!work->streams || buffers != 2 * work->streams || !work->slots || !work->size_bytes ||
-	    work->size_bytes > MESSAGE_MAX || work->stride_bytes < work->size_bytes)
+	    !work->threads || work->streams % work->threads || work->size_bytes > MESSAGE_MAX ||
+	    work->stride_bytes < work->size_bytes)
 		return fm_error_set(error, -EINVAL, FM_REASON_INTERNAL,
 				    "%u buffers of %u slots do not fit %u streams of tcp", buffers, work->slots,
 				    work->streams);
@@ -125,9 +126,8 @@ static int tcp_lanes(struct fm_endpoint *endpoint, const struct fm_buffer *buffe
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams: take fewer",
 				    work->streams);
 	for (uint32_t i = 0; i < count; i++) {
-		/* A thread that has all lanes waits for any of them, else an idle one would hold up the others. */
-		bool all = work->threads == 1;
-		uint32_t first = all ? 0 : i / each * each;
+		/* A thread waits for any of its lanes, else an idle one would hold up the others. */
+		uint32_t owned = count / work->threads, first = i / owned * owned;
 
 		endpoint->lanes[i] = (struct fm_tcp_lane){
 			.fd = -1,
@@ -135,7 +135,7 @@ static int tcp_lanes(struct fm_endpoint *endpoint, const struct fm_buffer *buffe
 			.role = tcp_role(work, i),
 			.waited = &endpoint->lanes[first],
 			.waits = &endpoint->waits[first],
-			.waits_count = all ? count : each,
+			.waits_count = owned,
 		};
 	}
 	for (uint32_t i = 0; i < count && !code; i++)
