@@ -347,7 +347,7 @@ static bool flows_met(const struct fm_flows *flows, const struct fm_wait *wait, 
 int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **message, struct fm_error *error)
 {
 	const uint64_t since_ns = fm_now_ns();
-	struct watch watch;
+	struct watch watch = {{0}, {0}};
 	json_t *none = NULL, **found = message ? message : &none;
 	int code = 0;
 

@@ -50,6 +50,22 @@ class ThreeRails(Nodes):
         self.assertTrue(run["rails_in_turn"])
         self.assertEqual(run["rails_left"]["count"], 0)
 
+    def test_both_directions_of_rails_that_differ(self):
+        # One direction of one rail is slow: each drive is sized by its own speed, so that all have a time in common.
+        sh(f"tc -n {self.name['a']} qdisc add dev eth1 root tbf rate 200mbit burst 64kb latency 50ms")
+        server = self.serve("--once", "--port", "0", prefix=self.on("b"))
+        process = self.run_program("pair", "10.77.0.2", "--port", server.port, "--rails", "eth0,eth1", "--bidirectional",
+                                   "--verify", "--test", "send_bw", "--size", "8K", "--csv", "-", "--duration", "0.6",
+                                   prefix=self.on("a"))
+        found = rows(process.out)
+        self.assertEqual([(r["row_kind"], r["rail"], r["direction"], r["status"], r["verified"]) for r in found],
+                         [(*k, d, "ok", "yes") for k in (("flow", "0"), ("flow", "1"), ("total", ""))
+                          for d in ("a_to_b", "b_to_a", "both")])
+        rates = {(r["rail"], r["direction"]): real(r["bw_gbps"]) for r in found}
+        self.assertLess(rates["1", "a_to_b"], 0.25)
+        self.assertGreater(rates["1", "b_to_a"], 2 * rates["1", "a_to_b"])
+        self.assertGreater(rates["0", "a_to_b"], 2 * rates["1", "a_to_b"])
+
     def test_the_data_takes_the_rail_of_the_row(self):
         # Slowed down to what no other link is, the rail shows in its own row only.
         sh(f"tc -n {self.name['a']} qdisc add dev eth1 root tbf rate 50mbit burst 64kb latency 100ms")
