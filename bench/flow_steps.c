@@ -12,6 +12,7 @@
 #include "common/memory/memory.h"
 
 #define CONNECT_NS 10000000000u /* wiring up UCX over soft RoCE takes seconds */
+#define PASSIVE_NS 2000000000u
 #define STAMPS_MAX (1u << 28)
 
 /* Ends a job: one that failed stops the others of its point, which would wait for ever for what will not come. */
@@ -74,7 +75,8 @@ void fm_step_connect(void *argument)
 	struct fm_flow *flow = thread->flow;
 
 	thread->error.text[0] = '\0';
-	flow->give_up_ns = fm_now_ns() + CONNECT_NS;
+	/* The side that opens connections knows best why there is none: let it speak first. */
+	flow->give_up_ns = fm_now_ns() + CONNECT_NS + (flow->work.passive ? PASSIVE_NS : 0);
 	do {
 		thread->code = flow->transport->connect(flow->endpoint, &flow->peer, flow->lanes, flow->work.streams,
 							&thread->error);
