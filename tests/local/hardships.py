@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a node can be short of or get in the way of a run: memory, disk, the same version, a steady clock, peace."""
 
+import glob
 import json
 import os
 import signal
@@ -19,11 +20,11 @@ SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read() or b"__tsan_init" in op
 
 
 class Versions(Faults):
-    def forged(self, side, hello):
+    def forged(self, side, hello, *extra):
         """A run in which one side takes the other for another version."""
         case = Case(self, side)
         forged = {**self.env, "FABMARK_HELLO": json.dumps(hello)}
-        case.start(environments={side: forged})
+        case.start(environments={side: forged}, extra=extra)
         return case
 
     def test_another_protocol(self):
@@ -39,8 +40,13 @@ class Versions(Faults):
             self.assertFalse(case.wrong, case.wrong)
 
     def test_another_program_version(self):
-        case = self.forged("client", {"version": "0.99.0", "facts": {"fabmark": "0.99.0"}})
+        case = self.forged("client", {"version": "0.99.0", "facts": {"fabmark": "0.99.0"}}, "--out", "kept")
         case.client_ends([0], time.monotonic)
+        document = json.loads(read(glob.glob(self.folder + "/kept/*/run.json")[0]))
+        own = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.split()[1]
+        self.assertNotEqual(own, "0.99.0")
+        self.assertEqual([document["environment"][node]["fabmark"] for node in ("node_a", "node_b")], [own, "0.99.0"])
+        self.assertEqual(document["tool_version"], own)
         found = case.whole_rows()
         self.assertEqual([r["status"] for r in found], ["ok"] * 3)
         self.assertTrue(all("peer_version=0.99.0" in r["effective"] for r in found), found[0]["effective"])
