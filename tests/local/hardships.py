@@ -12,11 +12,10 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from fabmark import PROGRAM, PATH, Folder, main, read, real, rows  # noqa: E402
-from faults import POINTS, WITHIN, Case, Faults, await_true, stopped  # noqa: E402
+from fabmark import PATH, PROGRAM, SANITIZED, Folder, main, read, real, rows  # noqa: E402
+from faults import LATENCY, WITHIN, Case, Faults, await_true, stopped  # noqa: E402
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read() or b"__tsan_init" in open(PROGRAM, "rb").read()
 
 
 class Versions(Faults):
@@ -84,7 +83,7 @@ class Memory(Folder):
         self.env["FABMARK_TOKEN"] = "0123456789abcdef0123456789abcdef"
         for number in [*range(1, 150, 3), *range(150, 12000, 500)]:
             environment = {**self.env, "LD_PRELOAD": library, "SHORTAGE_AT": str(number)}
-            process = subprocess.Popen([PROGRAM, "pair", "--local", *POINTS, "--size", "8", "--out", "none", "--quiet"],
+            process = subprocess.Popen([PROGRAM, "pair", "--local", *LATENCY.arguments, "--size", "8", "--out", "none", "--quiet"],
                                        cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.processes.append(process)
