@@ -146,7 +146,7 @@ class Cuts(Faults):
             numbers = range(records // 3, 2 * records // 3, 5)
             cases += [(ways[i % len(ways)], direction, number, BOTH) for i, number in enumerate(numbers)]
         self.assertGreater(len(cases), 2 * len(ways))
-        self.each(self.cut, cases)
+        self.each(self.cut, cases, at_once=16)
 
 
 if __name__ == "__main__":
