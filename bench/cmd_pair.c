@@ -400,6 +400,8 @@ static int apply_transports(struct pair_options *options, const struct fm_regist
 		code = split_transport(options, error);
 	for (uint32_t i = 0; i < settings->count && code == 0; i++)
 		code = apply_setting(options, registry, settings->text[i], error);
+	for (size_t i = 1; i < options->count && code == 0; i++)
+		code = fm_backend_check(options->config.what.transport, options->sets[i], options->values[i], error);
 	return code;
 }
 

@@ -378,9 +378,16 @@ static void load(struct loading *loading)
 {
 	const struct fm_module *module;
 	struct fm_error error = {0};
+	struct stat info;
 	char cause[500];
 	void *handle;
 
+	/* The linker would wait in open for whoever writes to a pipe, and so would every command that lists transports.
+	 */
+	if (stat(loading->file, &info) == 0 && !S_ISREG(info.st_mode)) {
+		refuse(loading, loading->stem, "it is no regular file, and only such a one can be a module");
+		return;
+	}
 	/* Now: what it lacks is known here, and not in the middle of a measurement. Local: two modules may be alike. */
 	handle = dlopen(loading->file, RTLD_NOW | RTLD_LOCAL);
 	if (!handle) {

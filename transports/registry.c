@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "transports/fault/fault.h"
 #include "transports/module.h"
 
 extern const struct fm_transport fm_transport_tcp, fm_transport_null, fm_transport_fault;
@@ -31,6 +32,13 @@ size_t fm_backend_sets(const struct fm_option_set **sets)
 		if (at->table->options->count)
 			sets[count++] = at->table->options;
 	return count;
+}
+
+int fm_backend_check(const char *transport, const struct fm_option_set *set, const void *values, struct fm_error *error)
+{
+	if (set != &fm_fault_options)
+		return 0;
+	return fm_fault_check(values, strcmp(transport, set->name) == 0, error);
 }
 
 const struct fm_registered *fm_registry_find(const struct fm_registry *registry, const char *name)

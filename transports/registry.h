@@ -31,6 +31,13 @@ const struct fm_transport *fm_transport_find(const char *name);
 /* Appends the option sets of this tree's backends that have rows, FM_TRANSPORTS_MAX at most; how many. */
 size_t fm_backend_sets(const struct fm_option_set **sets);
 
+/*
+ * Do a backend's option values go with the transport that was asked for? Before anything starts. set, values: of any
+ * transport. -EINVAL, a usage error.
+ */
+int fm_backend_check(const char *transport, const struct fm_option_set *set, const void *values,
+		     struct fm_error *error);
+
 /* One transport of the list. */
 struct fm_registered {
 	struct fm_transport table; /* a copy, whose absent is filled; every slot is, too, absent or not */

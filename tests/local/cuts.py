@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from fabmark import main  # noqa: E402
-from faults import Case, Faults, await_true  # noqa: E402
+from faults import BOTH, LATENCY, Case, Faults, await_true  # noqa: E402
 
 UP, DOWN = "client to server", "server to client"
 # reset: both ends are told so. silence: nothing goes through any more. deaf: nothing goes this way any more.
@@ -75,8 +75,8 @@ class Wire(threading.Thread):
 
 
 class Cuts(Faults):
-    def cut(self, way, direction, number):
-        case = Case(self, f"{way} at record {number} {direction}")
+    def cut(self, way, direction, number, points=LATENCY):
+        case = Case(self, f"{way} at record {number} {direction}", points)
 
         def kill():
             # The first record comes through before the client that sent it is known here.
@@ -109,17 +109,21 @@ class Cuts(Faults):
 
     def sweep(self, *ways):
         """Every record of the beginning, where each message comes once, then every few."""
-        case = Case(self, "nothing")
-        case.start(port=lambda port: self.straight(port))
-        case.client_ends([0], time.monotonic)
-        self.each(lambda: case, [()])
         cases = []
-        for direction, records in self.wire.records.items():
+        for direction, records in self.count(LATENCY).items():
             numbers = [*range(1, 16), *range(16, records + 4, 4)]
             # Where there is more than one way, they take turns in the middle.
             cases += [(way, direction, number) for number in numbers for i, way in enumerate(ways)
                       if number < 16 or number // 4 % len(ways) == i]
         self.each(self.cut, cases, at_once=16)
+
+    def count(self, points):
+        """The records of a run that nothing disturbs."""
+        case = Case(self, "nothing", points)
+        case.start(port=self.straight)
+        case.client_ends([0], time.monotonic)
+        self.each(lambda: case, [()])
+        return dict(self.wire.records)
 
     def straight(self, port):
         self.wire = Wire(port)
@@ -134,6 +138,15 @@ class Cuts(Faults):
 
     def test_killed(self):
         self.sweep("client", "server")
+
+    def test_where_both_drive(self):
+        """In the second point, a different way each time: clocks, windows, and the payload verified."""
+        ways, cases = ("reset", "silence", "client", "deaf", "server"), []
+        for direction, records in self.count(BOTH).items():
+            numbers = range(records // 3, 2 * records // 3, 5)
+            cases += [(ways[i % len(ways)], direction, number, BOTH) for i, number in enumerate(numbers)]
+        self.assertGreater(len(cases), 2 * len(ways))
+        self.each(self.cut, cases, at_once=16)
 
 
 if __name__ == "__main__":

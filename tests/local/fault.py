@@ -76,12 +76,36 @@ class Fault(Folder):
         self.assertEqual(found[0]["reason_code"], "timeout")
         self.assertIn("opening the device", err)
 
+    def test_delay_is_written_in_either_order(self):
+        for script in ("delay@0=2", "delay=2@0", "delay=2"):
+            found, _ = self.break_it(script, "-n", "20", within=20, status=0)
+            self.assertGreaterEqual(real(found[0]["lat_min_us"]), 1000, script)
+
+    def refused(self, *arguments):
+        """Before anything starts: one sentence, exit 2, no row."""
+        process = self.run_program("pair", "--local", *arguments, "--out", "none", "--csv", "-", status=2)
+        self.assertEqual((process.out, process.err.count("\n")), ("", 1), process.err)
+        return process.err
+
     def test_no_such_fault(self):
-        err = self.run_program("pair", "--local", "--transport", "fault:tcp,smash@3", "--out", "none", "--csv", "-",
-                               status=2).err
-        self.assertIn("is no fault", err)
-        err = self.run_program("pair", "--local", "--transport", "tcp:x", status=2).err
-        self.assertIn("nothing behind a colon", err)
+        for script in ("tcp,smash@3", "tcp,fail@", "tcp,fail@x", "tcp,fail@1@2", "tcp,fail=5", "tcp,delay=", "tcp,delay=1=2",
+                       "tcp,delay@1=2@3", "tcp,open@3", "tcp,", ",fail@3", "tcp,fail@3,stall@4", "tcp,fail@" + "0" * 40 + "1"):
+            self.assertIn("is no fault: write", self.refused("--transport", "fault:" + script), script)
+            self.assertIn("is no fault: write", self.refused("--transport", "fault", "--fault", script), script)
+        self.assertIn("cannot wrap itself", self.refused("--transport", "fault:fault,open"))
+        for nothing in (["fault"], ["fault:"], ["fault", "--fault", ""]):
+            self.assertIn("no script given", self.refused("--transport", *nothing))
+        self.assertIn("nothing behind a colon", self.refused("--transport", "tcp:x"))
+
+    def test_script_without_the_transport(self):
+        for arguments in (["--fault", "tcp,open"], ["--transport", "tcp", "--fault", "tcp,open"],
+                          ["--transport", "all", "--fault", "tcp,open"], ["--set", "fault.fault=tcp,open"]):
+            self.assertIn("--fault needs --transport fault", self.refused(*arguments))
+        # However it is said, it does break.
+        for arguments in (["--fault", "tcp,open"], ["--set", "fault.fault=tcp,open"]):
+            found = rows(self.run_program("pair", "--local", "--transport", "fault", *arguments, "--test", "send_lat", "--csv",
+                                          "-", "--out", "none", *SHORT, status=3).out)
+            self.assertEqual([r["reason_code"] for r in found], ["connect"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a node can be short of or get in the way of a run: memory, disk, the same version, a steady clock, peace."""
 
+import glob
 import json
 import os
 import signal
@@ -11,19 +12,18 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
-from fabmark import PROGRAM, PATH, Folder, main, read, real, rows  # noqa: E402
-from faults import POINTS, WITHIN, Case, Faults, await_true, stopped  # noqa: E402
+from fabmark import PATH, PROGRAM, SANITIZED, Folder, main, read, real, rows  # noqa: E402
+from faults import LATENCY, WITHIN, Case, Faults, await_true, stopped  # noqa: E402
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-SANITIZED = b"__asan_init" in open(PROGRAM, "rb").read() or b"__tsan_init" in open(PROGRAM, "rb").read()
 
 
 class Versions(Faults):
-    def forged(self, side, hello):
+    def forged(self, side, hello, *extra):
         """A run in which one side takes the other for another version."""
         case = Case(self, side)
         forged = {**self.env, "FABMARK_HELLO": json.dumps(hello)}
-        case.start(environments={side: forged})
+        case.start(environments={side: forged}, extra=extra)
         return case
 
     def test_another_protocol(self):
@@ -39,8 +39,13 @@ class Versions(Faults):
             self.assertFalse(case.wrong, case.wrong)
 
     def test_another_program_version(self):
-        case = self.forged("client", {"version": "0.99.0", "facts": {"fabmark": "0.99.0"}})
+        case = self.forged("client", {"version": "0.99.0", "facts": {"fabmark": "0.99.0"}}, "--out", "kept")
         case.client_ends([0], time.monotonic)
+        document = json.loads(read(glob.glob(self.folder + "/kept/*/run.json")[0]))
+        own = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.split()[1]
+        self.assertNotEqual(own, "0.99.0")
+        self.assertEqual([document["environment"][node]["fabmark"] for node in ("node_a", "node_b")], [own, "0.99.0"])
+        self.assertEqual(document["tool_version"], own)
         found = case.whole_rows()
         self.assertEqual([r["status"] for r in found], ["ok"] * 3)
         self.assertTrue(all("peer_version=0.99.0" in r["effective"] for r in found), found[0]["effective"])
@@ -78,7 +83,7 @@ class Memory(Folder):
         self.env["FABMARK_TOKEN"] = "0123456789abcdef0123456789abcdef"
         for number in [*range(1, 150, 3), *range(150, 12000, 500)]:
             environment = {**self.env, "LD_PRELOAD": library, "SHORTAGE_AT": str(number)}
-            process = subprocess.Popen([PROGRAM, "pair", "--local", *POINTS, "--size", "8", "--out", "none", "--quiet"],
+            process = subprocess.Popen([PROGRAM, "pair", "--local", *LATENCY.arguments, "--size", "8", "--out", "none", "--quiet"],
                                        cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.processes.append(process)

@@ -177,6 +177,23 @@ class Outside(Module):
         self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("failed", "absent")])
         self.assertIn("ABI 2, and this program has 1", err)
 
+    def test_what_is_no_regular_file(self):
+        """A pipe that nobody writes to holds nobody up, be it named or found; nor does a device."""
+        os.mkdir(self.folder + "/odd")
+        for name in ("odd/pipe.so", "odd/tcp.so", "named"):
+            os.mkfifo(f"{self.folder}/{name}")
+        os.symlink(self.folder + "/named", self.folder + "/odd/linked.so")
+        self.path(self.folder + "/odd", self.folder + "/named", "/dev/zero", GOOD)
+        listed = json.loads(self.run_program("devices", "--json", timeout=30).out)
+        absent = {t["name"]: t["absent"] for t in listed["transports"]}
+        for name in ("pipe", "linked"):
+            self.assertIn(f"/odd/{name}.so: it is no regular file", absent[name])
+        for name in ("/odd/tcp.so", "/named", "/dev/zero"):
+            self.assertTrue(any(f"{name}: it is no regular file" in line for line in listed["module_notes"]), listed)
+        self.assertIsNone(absent["tcp"])
+        self.assertIsNone(absent["unix"])
+        self.assertIn("it is no regular file", self.run_program("devices", timeout=30).out)
+
     def test_devices_tell_its_options(self):
         self.path(GOOD)
         text = self.run_program("devices").out

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from fabmark import main  # noqa: E402
-from faults import WITHIN, Case, Faults, await_true, stopped  # noqa: E402
+from faults import BOTH, LATENCY, WITHIN, Case, Faults, await_true, stopped  # noqa: E402
 
 # What a side is about to do when it stops: FABMARK_CUE for it, and how many points had been measured by then.
 CLIENT = {
@@ -28,8 +28,27 @@ SERVER = {
     "closed": (">addresses >closed >closed", 1), "quiet": ("<quiet <quiet", 1), "last noise": (">noise >noise", 3),
     "bye": ("<bye", 3),
 }
-
-
+# No rows are owed before it is known which points there are.
+UNPLANNED = ("hello", "offer", "plan", "planned")
+# The same where both ends drive and the payload is verified: the second point, after both passes of the first one.
+CLIENT_BOTH = {
+    "clock": (">point >point >point >clock", 1), "another clock": (">point >point >point >clock >clock >clock >clock", 1),
+    "clock answered": (">point >point >point <clock", 1), "go": (">point >point >point >go", 1),
+    "through": (">point >point >point <through", 1), "windows": (">point >point >point >done", 1),
+    "what moved": (">point >point >point <done", 1), "verify": (">point >point >point >point", 1),
+    "verify clock": (">point >point >point >point >clock", 1), "verify go": (">point >point >point >point >go", 1),
+    "verify through": (">point >point >point >point <through", 1), "verify done": (">point >point >point >point <done", 1),
+    "verify close": (">point >point >point >point >close", 1), "verify quiet": (">point >point >point >point >quiet", 1),
+}
+SERVER_BOTH = {
+    "clock": ("<point <point <point >clock", 1), "clock asked": ("<point <point <point <clock <clock", 1),
+    "go": ("<point <point <point <go", 1), "through": ("<point <point <point >through", 1),
+    "windows": ("<point <point <point <done", 1), "what moved": ("<point <point <point >done", 1),
+    "verify": ("<point <point <point <point", 1), "verify addresses": ("<point <point <point <point >addresses", 1),
+    "verify armed": ("<point <point <point <point >armed", 1), "verify go": ("<point <point <point <point <go", 1),
+    "verify through": ("<point <point <point <point >through", 1), "verify done": ("<point <point <point <point >done", 1),
+    "verify closed": ("<point <point <point <point >closed", 1),
+}
 ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -39,9 +58,9 @@ def half(phases):
 
 
 class Phases(Faults):
-    def meets(self, side, phase, cue, number):
+    def meets(self, side, phase, cue, number, points):
         """A case whose client or server has come to its phase and got the signal; and when that was."""
-        case = Case(self, f"{side} {phase} {number.name}")
+        case = Case(self, f"{side} {phase} {number.name}", points)
         case.start(**{f"cue_{side}": cue})
         process = getattr(case, side)
         if not case.check(await_true(lambda: stopped(process)) and process.poll() is None, "never came to it",
@@ -54,9 +73,9 @@ class Phases(Faults):
             os.kill(process.pid, signal.SIGCONT)
         return case, since
 
-    def client_meets(self, phase, number):
-        cue, measured = CLIENT[phase]
-        case, since = self.meets("client", phase, cue, number)
+    def client_meets(self, phase, number, points=LATENCY):
+        cue, measured = (CLIENT_BOTH if points is BOTH else CLIENT)[phase]
+        case, since = self.meets("client", phase, cue, number, points)
         if since is None:
             return case
         # Told to end when all is measured, it may end as if nothing had been said.
@@ -72,12 +91,12 @@ class Phases(Faults):
             case.client.kill()
             case.client.wait()
         # What is dead or hangs writes no rows for what it did not measure.
-        case.rows_are(measured, all_points=number in ENDS)
+        case.rows_are(measured, all_points=number in ENDS, planned=phase not in UNPLANNED, kept=phase.startswith("verify"))
         return case
 
-    def server_meets(self, phase, number):
-        cue, measured = SERVER[phase]
-        case, since = self.meets("server", phase, cue, number)
+    def server_meets(self, phase, number, points=LATENCY):
+        cue, measured = (SERVER_BOTH if points is BOTH else SERVER)[phase]
+        case, since = self.meets("server", phase, cue, number, points)
         if since is None:
             return case
         if number in ENDS:
@@ -90,7 +109,7 @@ class Phases(Faults):
             os.kill(case.server.pid, signal.SIGCONT)
             case.server_says("is through" if measured == 3 else "failed: ", since)
             case.server_goes_on()
-        case.rows_are(measured)
+        case.rows_are(measured, planned=phase not in UNPLANNED, kept=phase.startswith("verify"))
         return case
 
     def test_client_killed(self):
@@ -110,6 +129,17 @@ class Phases(Faults):
 
     def test_server_is_told_to_end(self):
         self.each(self.server_meets, half(SERVER))
+
+    def both(self, run, phases):
+        """Each phase of two ends that drive with each signal: killed, hanging, told to end."""
+        signals = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
+        self.each(run, [(phase, number, BOTH) for phase in phases for number in signals])
+
+    def test_client_where_both_drive(self):
+        self.both(self.client_meets, CLIENT_BOTH)
+
+    def test_server_where_both_drive(self):
+        self.both(self.server_meets, SERVER_BOTH)
 
 
 if __name__ == "__main__":

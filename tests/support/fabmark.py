@@ -13,6 +13,9 @@ PROGRAM = os.environ["FABMARK"]
 # Sanitized builds are slow; what they look for needs no long measuring.
 SHORT = ["--duration", os.environ.get("FABMARK_TEST_DURATION", "0.12")]
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+with open(PROGRAM, "rb") as _file:
+    _bytes = _file.read()
+SANITIZED = b"__asan_init" in _bytes or b"__tsan_init" in _bytes
 
 
 class Folder(unittest.TestCase):

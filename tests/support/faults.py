@@ -1,5 +1,6 @@
 """One server, one client and one fault between them: what both must do about it."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -7,14 +8,27 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from fabmark import PROGRAM, Folder, read, rows
+from fabmark import PROGRAM, SANITIZED, Folder, read, rows
 
 TESTING = os.environ["FABMARK_TESTING"]
-# Three short points, so that there is one before the fault and one after it.
-POINTS = ["--transport", "null", "--test", "send_lat", "--size", "8,16,32", "-n", "100", "--repetitions", "2"]
-SIZES = ["8", "16", "32"]
-# Noticing a silent peer takes 3.5 s, a dead one no time; what is above that is the machine's.
-WITHIN = 8
+
+
+class Points:
+    """What is measured around a fault: three short points, so that there is one before it and one after it."""
+
+    def __init__(self, sizes, directions, figure, *arguments):
+        self.sizes, self.directions, self.figure = sizes.split(","), directions, figure
+        self.arguments = [*arguments, "--size", sizes]
+
+
+LATENCY = Points("8,16,32", ["a_to_b"], "lat_p50_us", "--transport", "null", "--test", "send_lat", "-n", "100",
+                 "--repetitions", "2")
+# Both ends drive over a data path that carries payload; each point passes twice, the second time to be verified.
+BOTH = Points("4096,8192,16384", ["a_to_b", "b_to_a", "both"], "bw_gbps", "--transport", "tcp", "--test", "send_bw",
+              "--bidirectional", "--verify", "--events", "-n", "200", "--repetitions", "1")
+# Each of these faults must be over in so many seconds: noticing a silent peer takes 3.5, an unanswered handshake 4, a data
+# path on which nothing moves 4.5, a dead peer no time.
+WITHIN = 5 * (3 if SANITIZED else 1)
 
 
 def await_true(what, seconds=60):
@@ -55,12 +69,11 @@ class Listener:
         return next((at for at, line in self.lines if re.search(words, line)), None)
 
 
-
 class Case:
     """One server, one client, one fault; keeps what went wrong in .wrong."""
 
-    def __init__(self, test, name):
-        self.test, self.name, self.wrong = test, name, []
+    def __init__(self, test, name, points=LATENCY):
+        self.test, self.name, self.points, self.wrong = test, name, points, []
         self.csv = f"{test.folder}/{name.replace(' ', '-').replace(':', '-')}.csv"
 
     def check(self, true, *what):
@@ -73,8 +86,8 @@ class Case:
         self.server, self.port = self.test.server({**environments.get("server", self.test.env), "FABMARK_CUE": cue_server})
         self.log = Listener(self.server)
         self.client = self.test.launch({**environments.get("client", self.test.env), "FABMARK_CUE": cue_client}, "pair", "127.0.0.1", "--port",
-                                       port(self.port) if port else self.port, *POINTS, "--csv", self.csv, "--out", "none",
-                                       "--quiet", *extra)
+                                       port(self.port) if port else self.port, *self.points.arguments, "--csv", self.csv,
+                                       "--out", "none", "--quiet", *extra)
         self.said = Listener(self.client)
 
     def client_ends(self, statuses, since):
@@ -94,30 +107,41 @@ class Case:
                        repr(self.said.text))
 
     def whole_rows(self):
+        """The first row of each point, when all its rows are whole and alike."""
         text = read(self.csv) if os.path.exists(self.csv) else ""
         found = rows(text)
         self.check(text == "" or text.endswith("\n"), "a broken row")
         self.check(all(None not in row and None not in row.values() for row in found), "rows of another length")
         for row in found:
             self.check(row["status"] == "ok" or (row["reason"] and row["reason_code"]), "no reason in", row)
-            self.check(row["status"] != "ok" or row["lat_p50_us"], "no figure in", row)
-        return found
+            self.check(row["status"] != "ok" or row[self.points.figure], "no figure in", row)
+        points = [list(group) for _, group in itertools.groupby(found, lambda row: row["size_bytes"])]
+        for point in points:
+            # What was never begun has no directions.
+            expected = self.points.directions[-1:] if point[0]["status"] == "skipped" else self.points.directions
+            self.check([row["direction"] for row in point] == expected, "rows for", [row["direction"] for row in point])
+            self.check(len({row["status"] for row in point}) == 1, "a point that is not of one mind", point)
+        return [point[0] for point in points]
 
-    def rows_are(self, measured, all_points=True):
-        """So many points were measured before the fault; each other point has a row, too."""
+    def rows_are(self, measured, all_points=True, planned=True, kept=False):
+        """So many points were measured before the fault; each other point has a row, too, once it was planned. kept: the one
+        that it met had its figures already."""
         found = self.whole_rows()
-        if measured == 0 and not found:
+        if not planned and not found:
             return
-        self.check([row["size_bytes"] for row in found] == (SIZES if all_points else SIZES[:measured]), "rows for",
-                   [row["size_bytes"] for row in found])
+        self.check([row["size_bytes"] for row in found] == (self.points.sizes if all_points else self.points.sizes[:measured]),
+                   "rows for", [row["size_bytes"] for row in found])
         status = [row["status"] for row in found]
         self.check(status[:measured] == ["ok"] * measured and "ok" not in status[measured + 1:], "rows are", status)
+        if kept and all_points:
+            self.check(found[measured:] and found[measured][self.points.figure], "the figures were not kept:", found[measured:])
 
     def rows_are_in_order(self):
         """What was measured, then what was not; their status."""
         found = self.whole_rows()
         status = [row["status"] for row in found]
-        self.check([row["size_bytes"] for row in found] == SIZES[:len(found)], "rows for", [r["size_bytes"] for r in found])
+        self.check([row["size_bytes"] for row in found] == self.points.sizes[:len(found)], "rows for",
+                   [row["size_bytes"] for row in found])
         self.check(re.fullmatch("(ok )*(failed )?(skipped )*", " ".join(status + [""])), "rows are", status)
         return status
 
@@ -127,10 +151,10 @@ class Case:
 
     def server_goes_on(self):
         """It measures with the next client."""
-        again = self.test.launch(self.test.env, "pair", "127.0.0.1", "--port", self.port, *POINTS, "--size", "8", "--csv", "-",
-                                 "--out", "none", "--quiet", program=PROGRAM)
+        again = self.test.launch(self.test.env, "pair", "127.0.0.1", "--port", self.port, *self.points.arguments, "--size",
+                                 self.points.sizes[0], "--csv", "-", "--out", "none", "--quiet", program=PROGRAM)
         out, err = again.communicate(timeout=60)
-        self.check(again.returncode == 0 and [r["status"] for r in rows(out)] == ["ok"], "the next client:", err, self.log.text)
+        self.check(again.returncode == 0 and {r["status"] for r in rows(out)} == {"ok"}, "the next client:", err, self.log.text)
         self.check(self.server.poll() is None, "the server is gone:", self.log.text)
 
 

@@ -63,11 +63,19 @@ static int script_refuse(struct fm_error *error, const char *script)
 	return fm_error_set(
 		error, -EINVAL, FM_REASON_USAGE,
 		"'%.80s' is no fault: write TRANSPORT,WHAT@WHEN, as in tcp,stall@1000; WHAT is fail, stall, "
-		"lose, corrupt, delay=MS, open, connect, hang or linger",
+		"lose, corrupt or delay=MS; or TRANSPORT,WHAT with open, connect, hang or linger",
 		script);
 }
 
-/* "stall@1000", "delay@10=5", "open". */
+/* What a sign and a number behind WHAT are for; NULL where they are for nothing. */
+static uint64_t *script_number(struct fault_script *script, char sign)
+{
+	if (sign == '@' && script->what < FAULT_OPEN)
+		return &script->when;
+	return sign == '=' && script->what == FAULT_DELAY ? &script->delay_ms : NULL;
+}
+
+/* "stall@1000", "delay=5@10", "delay@10=5", "open". */
 static int script_parse_what(const char *text, struct fault_script *script)
 {
 	size_t length = strcspn(text, "@=");
@@ -79,29 +87,65 @@ static int script_parse_what(const char *text, struct fault_script *script)
 			script->what = (enum fault_what)i;
 	if (script->what == FAULT_NONE)
 		return -EINVAL;
-	text += length;
-	if (*text == '@') {
-		length = strcspn(text + 1, "=");
-		snprintf(number, sizeof(number), "%.*s", (int)length, text + 1);
-		if (fm_parse_count(number, &script->when, &ignored))
+	while (*(text += length)) {
+		uint64_t *value = script_number(script, *text);
+
+		length = 1 + strcspn(text + 1, "@=");
+		snprintf(number, sizeof(number), "%.*s", (int)length - 1, text + 1);
+		/* Each once, and whole: what was cut no longer is what was typed. */
+		if (!value || strchr(text + 1, *text) || length > sizeof(number) ||
+		    fm_parse_count(number, value, &ignored))
 			return -EINVAL;
-		text += 1 + length;
 	}
-	if (*text == '=')
-		return fm_parse_count(text + 1, &script->delay_ms, &ignored);
-	return *text ? -EINVAL : 0;
+	return 0;
+}
+
+/* Without a look at which transports there are; name: of the one inside. */
+static int script_read(const char *text, char *name, size_t bytes, struct fault_script *script, struct fm_error *error)
+{
+	size_t length = strcspn(text, ",");
+
+	*script = (struct fault_script){.delay_ms = 1};
+	snprintf(name, bytes, "%.*s", (int)length, text);
+	if (!*text)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "no script given: say what is to break and how, as in --transport "
+				    "fault:tcp,stall@1000");
+	if (strcmp(name, "fault") == 0)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "'%.80s': fault cannot wrap itself; name the transport that is to break, as in "
+				    "tcp,stall@1000",
+				    text);
+	if (!name[0] || (text[length] && script_parse_what(text + length + 1, script)))
+		return script_refuse(error, text);
+	return 0;
+}
+
+int fm_fault_check(const struct fm_fault_options *options, bool chosen, struct fm_error *error)
+{
+	struct fault_script ignored;
+	char name[32];
+
+	if (chosen)
+		return script_read(options->script, name, sizeof(name), &ignored, error)
+			       ? fm_error_prefix(error, "--transport fault: ")
+			       : 0;
+	if (options->script[0])
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "--fault needs --transport fault, and nothing would break without it: write "
+				    "--transport fault:%.80s, or leave --fault out",
+				    options->script);
+	return 0;
 }
 
 static int script_parse(const char *text, const struct fm_transport *const *transports, struct fault_script *script,
 			struct fm_error *error)
 {
-	size_t length = strcspn(text, ",");
 	char name[32];
+	int code = script_read(text, name, sizeof(name), script, error);
 
-	*script = (struct fault_script){.delay_ms = 1};
-	snprintf(name, sizeof(name), "%.*s", (int)length, text);
-	if (!name[0] || strcmp(name, "fault") == 0 || (text[length] && script_parse_what(text + length + 1, script)))
-		return script_refuse(error, text);
+	if (code)
+		return code;
 	script->inner = fm_transport_among(transports, name);
 	if (!script->inner)
 		return fm_error_set(

@@ -12,4 +12,10 @@ struct fm_fault_options {
 
 extern const struct fm_option_set fm_fault_options;
 
+/*
+ * Is it a script, whatever transports there are? chosen: fault is the transport that was asked for; where it is not, a
+ * script would break nothing. -EINVAL, a usage error.
+ */
+int fm_fault_check(const struct fm_fault_options *options, bool chosen, struct fm_error *error);
+
 #endif
