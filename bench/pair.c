@@ -404,11 +404,12 @@ static int pair_budget(struct fm_run *run, struct fm_error *error)
 	if (what->time_budget_s <= 0 || !points)
 		return 0;
 	share_s = what->time_budget_s / points - WARMUP_S - OVERHEAD_S;
-	if (share_s < SHARE_MIN_S)
+	/* Seconds are typed in tenths, which binary fractions miss by a little. */
+	if (share_s < SHARE_MIN_S - 1e-6)
 		return fm_error_set(
 			error, -EINVAL, FM_REASON_USAGE,
 			"--time-budget: %u points take at least %.0f s; give more, or ask for fewer tests or sizes",
-			points, ceil(points * (SHARE_MIN_S + WARMUP_S + OVERHEAD_S)));
+			points, ceil(points * (SHARE_MIN_S + WARMUP_S + OVERHEAD_S) - 1e-6));
 	run->duration_s = fmin(run->duration_s, share_s);
 	return 0;
 }

@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -119,7 +120,12 @@ class Pair(Folder):
         if int(read(free)) == 0:
             process = self.run_program("pair", "--local", "--test", "send_lat", "--memory", "hugepage", "--out", "none",
                                        *SHORT, status=3)
-            self.assertIn("nr_hugepages", process.err)
+            found = re.search(r"this needs (\d+) huge pages? of 2 MiB, and (\d+) (?:is|are) free.*nr_hugepages=(\d+)", process.err)
+            self.assertTrue(found, process.err)
+            need, left, reserve = map(int, found.groups())
+            # Both directions of both ends, which are this machine.
+            self.assertEqual(need, 4)
+            self.assertEqual(reserve - int(read(reserved)), need - left)
         if os.geteuid() != 0 or not os.access(reserved, os.W_OK):
             self.skipTest("reserving huge pages needs root")
         before = read(reserved)
@@ -151,10 +157,23 @@ class Pair(Folder):
         self.assertLess(time.monotonic() - begin, 7)
         self.assertEqual([r["status"] for r in found], ["ok"] * 3)
 
+    def test_a_budget_that_just_suffices(self):
+        found = self.measure("--test", "send_lat", "--size", "8,16,64", "--time-budget", "3")
+        self.assertEqual([r["status"] for r in found], ["ok"] * 3)
+        err = self.run_program("pair", "--local", "--test", "send_lat", "--size", "8,16,64", "--time-budget", "2.9",
+                               status=2).err
+        self.assertIn("3 points take at least 3 s", err)
+
+    def test_a_test_that_the_transport_lacks(self):
+        found = self.measure("--transport", "tcp", "--test", "write_bw", "--size", "8", status=3)
+        self.assertEqual([(r["status"], r["reason"]) for r in found],
+                         [("failed", "tcp has no write_bw here: it has send_lat, send_bw, stream_bw")])
+
     def test_required_confidence(self):
         found = self.measure("--test", "send_lat", "-n", "3", "--repetitions", "5", "--require-confidence", status=4)
         self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("inconclusive", "unsure")])
         self.assertTrue(found[0]["lat_p50_us"])
+        self.assertIn("give it --repetitions 6 or more", found[0]["reason"], "a longer run would have as many")
         # What was asked for and could not be measured weighs more.
         found = self.measure("--test", "send_lat,tag_lat", "-n", "3", "--repetitions", "5", "--require-confidence",
                              "--transport", "tcp", status=3)
