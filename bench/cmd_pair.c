@@ -168,7 +168,8 @@ static void announce_again(const struct pair_options *options, const json_t *tex
 			fm_quote_append(line, sizeof(line), word);
 		}
 	}
-	fprintf(stderr, "repeating %s: %s\n", options->again.run_id, line);
+	fprintf(stderr, "repeating %s%s: %s\n", options->again.run_id,
+		options->again.unfinished ? ", which was killed before its end" : "", line);
 }
 
 /* --again: the values anew, from the earlier run's options and the typed ones. */

@@ -174,8 +174,7 @@ static const struct fm_option pair_rows[] = {
 	 .value = "ssh",
 	 .group = "Where",
 	 .help = "what --ssh runs, words parted by blanks: 'ssh -p 2222 -i KEY'; options of ours are for a program "
-		 "named "
-		 "ssh only",
+		 "named ssh only; a script must end in exec, or what it starts may outlive it",
 	 .type = &fm_option_text,
 	 .offset = AT(where.ssh_command)},
 	{.name = "remote-program",
