@@ -46,6 +46,32 @@ class Pair(Folder):
         found = self.measure("--transport", "null", "--test", "write_bw", "--size", "8", "--verify")
         self.assertEqual([(r["status"], r["verified"]) for r in found], [("ok", "unsupported")])
 
+    def test_verify_is_told(self):
+        def words(*arguments):
+            return " ".join(self.run_program("pair", "--local", "--size", "8", "--out", "none", *arguments, *SHORT).out.split())
+        self.assertIn("; payload verified", words("--transport", "tcp", "--test", "send_lat", "--verify"))
+        self.assertNotIn("payload", words("--transport", "tcp", "--test", "send_lat"))
+        text = words("--transport", "null", "--test", "write_bw", "--verify")
+        self.assertIn("; write_bw over null: payload cannot be verified", text)
+        self.assertNotIn("payload verified", text)
+
+    def test_both_directions_of_latency_tests_alone(self):
+        process = self.run_program("pair", "--local", "--transport", "tcp", "--test", "send_lat", "--size", "8", "-b", *SHORT)
+        self.assertEqual(process.err.count("a latency test goes both ways by itself; measured one way"), 1)
+        process = self.run_program("pair", "--local", "--transport", "tcp", "--test", "send_lat,send_bw", "--size", "8", "-b",
+                                   *SHORT)
+        self.assertNotIn("by itself", process.err)
+
+    def test_a_cause_of_many_rows_is_said_once(self):
+        process = self.run_program("pair", "--local", "--transport", "tcp", "--test", "write_bw,read_bw", "--size", "8,16,32",
+                                   "--out", "none", status=3)
+        text = process.out
+        self.assertEqual(text.count("tcp has no write_bw here"), 1, text)
+        self.assertEqual(text.count("tcp has no read_bw here"), 1, text)
+        self.assertEqual(len([line for line in text.splitlines() if line.endswith(" failed ^")]), 4, text)
+        self.assertEqual(len([line for line in text.splitlines() if line.endswith(" failed")]), 2, text)
+        self.assertEqual(text.count("the reason above holds here too"), 1, text)
+
     def test_bidirectional(self):
         found = self.measure("--transport", "tcp", "--test", "send_lat,send_bw,stream_bw", "--size", "4K", "-b", "--verify",
                              "--repetitions", "1")
