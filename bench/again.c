@@ -6,11 +6,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "results/output.h"
 #include "results/record.h"
 #include "topology/placement.h"
 
-enum { NEWEST = 3, ID_MAX = 63, STAMP = 16 /* 20261123T131500Z */ };
+enum { NEWEST = 3, ID_MAX = 63, STAMP = 16 /* 20261123T131500Z */, MISSPELT = 4 /* of so many letters, one */ };
 
 /* ---- finding it ---- */
 
@@ -85,7 +87,7 @@ static void listing_add(struct listing *listing, const struct found *found, cons
 	listing->newest[at] = *found;
 }
 
-/* Runs of the folder that came to their end. */
+/* Runs of the folder that began to measure. */
 static void listing_make(const char *results, const char *which, struct listing *listing)
 {
 	DIR *folder = opendir(results);
@@ -116,15 +118,19 @@ static int listing_fail(const struct listing *listing, const char *which, const 
 
 	if (listing->count == 0)
 		return fm_error_set(error, -ENOENT, FM_REASON_RESULTS,
-				    "--again %.80s: there is no finished run in '%.150s'; name the results folder with "
+				    "--again %.80s: there is no run in '%.150s'; name the results folder with "
 				    "--out DIR, or give the path of the run's own folder",
 				    which, results);
 	for (uint32_t i = 0; i < listing->count; i++)
 		used += (size_t)snprintf(newest + used, sizeof(newest) - used, "%s%s", i ? ", " : "",
 					 listing->newest[i].id);
-	return fm_error_set(error, -ENOENT, FM_REASON_RESULTS,
-			    "--again: no run '%.80s' in '%.80s': the nearest is %s; the newest are %s", which, results,
-			    listing->nearest[0] ? listing->nearest : "none", newest);
+	/* A name that is mostly another's is no misspelling of it. */
+	if (listing->distance <= strlen(which) / MISSPELT)
+		return fm_error_set(error, -ENOENT, FM_REASON_RESULTS,
+				    "--again: no run '%.80s' in '%.80s': the nearest is %s; the newest are %s", which,
+				    results, listing->nearest, newest);
+	return fm_error_set(error, -ENOENT, FM_REASON_RESULTS, "--again: no run '%.80s' in '%.80s': the newest are %s",
+			    which, results, newest);
 }
 
 static bool is_folder(const char *path)
@@ -134,11 +140,27 @@ static bool is_folder(const char *path)
 	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/* "runs/ID/run.json" is as good as "runs/ID": the folder, or "" where it is no such file. */
+static void folder_of_file(const char *which, char *folder, size_t bytes)
+{
+	static const char *const files[] = {"run.json", "results.csv"};
+	const char *slash = strrchr(which, '/');
+
+	folder[0] = '\0';
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (strcmp(slash ? slash + 1 : which, files[i]) == 0 && access(which, F_OK) == 0)
+			snprintf(folder, bytes, "%.*s", slash ? (int)(slash - which) : 1, slash ? which : ".");
+}
+
 static int again_find(const char *which, const char *results, struct fm_again *again, struct fm_error *error)
 {
 	struct listing listing;
-	int length = snprintf(again->folder, sizeof(again->folder), "%s/%s", results, which);
+	int length;
 
+	folder_of_file(which, again->folder, sizeof(again->folder));
+	if (again->folder[0])
+		return 0;
+	length = snprintf(again->folder, sizeof(again->folder), "%s/%s", results, which);
 	if (!strchr(which, '/') && strcmp(which, "last") != 0 && strcmp(which, ".") != 0 && strcmp(which, "..") != 0) {
 		if (length < (int)sizeof(again->folder) && is_folder(again->folder))
 			return 0;
@@ -208,9 +230,22 @@ static int again_check(struct fm_again *again, struct fm_error *error)
 	again->options = json_object_get(document, "options");
 	if (!all_texts(again->options) || (host && strlen(host) >= sizeof(again->host)))
 		return again_damaged(again, "does not say what was asked for", error);
+	again->unfinished = json_is_false(json_object_get(document, "finished"));
 	snprintf(again->run_id, sizeof(again->run_id), "%s", run_id);
 	snprintf(again->host, sizeof(again->host), "%s", host ? host : "");
 	return 0;
+}
+
+/* The file's errno, in words that say what it means here. */
+static int again_unreadable(const struct fm_again *again, int number, struct fm_error *error)
+{
+	char why[200], cause[128];
+
+	if (number == ENOENT)
+		return again_damaged(
+			again, "is missing: this is no folder of a run, or the run ended before it measured", error);
+	snprintf(why, sizeof(why), "cannot be read: %s", fm_output_cause(number, cause, sizeof(cause)));
+	return again_damaged(again, why, error);
 }
 
 int fm_again_load(const char *which, const char *results, struct fm_again *again, struct fm_error *error)
@@ -218,15 +253,18 @@ int fm_again_load(const char *which, const char *results, struct fm_again *again
 	char path[sizeof(again->folder) + 16], why[300];
 	json_error_t json_error;
 	int code = again_find(which, results, again, error);
+	FILE *file;
 
 	if (code)
 		return code;
 	snprintf(path, sizeof(path), "%s/run.json", again->folder);
-	again->document = json_load_file(path, JSON_REJECT_DUPLICATES, &json_error);
+	file = fopen(path, "re");
+	if (!file)
+		return again_unreadable(again, errno, error);
+	again->document = json_loadf(file, JSON_REJECT_DUPLICATES, &json_error);
+	fclose(file);
 	if (again->document)
 		return again_check(again, error);
-	if (json_error_code(&json_error) == json_error_cannot_open_file)
-		return again_damaged(again, "cannot be read, as of a run that was killed before its end", error);
 	snprintf(why, sizeof(why), "is damaged at line %d: %.150s", json_error.line, json_error.text);
 	return again_damaged(again, why, error);
 }
@@ -305,7 +343,7 @@ static bool rails_text(const json_t *document, char *text, size_t bytes)
 	return i > 0 && used < bytes;
 }
 
-/* The CPUs of one end, all rails': "1,4-7"; "" where they are not known. */
+/* The CPUs of one end: "1,4-7"; "" where they are not known. */
 static void cpus_text(const json_t *document, const char *place, char *text, size_t bytes)
 {
 	const json_t *rails = json_object_get(json_object_get(document, "environment"), place);
@@ -345,10 +383,16 @@ static void pin_place(const struct fm_again *again, json_t *options)
 	json_object_del(options, rails > 1 ? "device" : "rails");
 }
 
+/*
+ * The CPUs of the one rail. Of several rails it could only be the set of all their CPUs, which --cpu deals out in an
+ * order of its own, so that ends and rails might share what they did not share; what was chosen then is chosen again.
+ */
 static void pin_cpus(const struct fm_again *again, json_t *options)
 {
 	char a[FM_TEXT_MAX / 2], b[FM_TEXT_MAX / 2], text[FM_TEXT_MAX];
 
+	if (json_array_size(json_object_get(again->document, "rails")) != 1)
+		return;
 	cpus_text(again->document, "place_a", a, sizeof(a));
 	cpus_text(again->document, "place_b", b, sizeof(b));
 	if (!a[0] || !b[0] || (size_t)snprintf(text, sizeof(text), "%s=%s", a, b) >= sizeof(text))

@@ -14,12 +14,14 @@ struct fm_again {
 	json_t *document;	/* its run.json */
 	json_t *options;	/* {name: text} of what it was asked for; of document */
 	char host[FM_TEXT_MAX]; /* the HOST of its command line; "" none */
+	bool unfinished;	/* it was killed: rows may be missing */
 };
 
 /*
- * Finds and reads it. which: a run id in the folder `results`, "last" for the newest that came to its end, or a path to
- * its folder. Errors, all of reason results: no such run (names the nearest and the newest), no run.json, one that is
- * no JSON, of another schema or of another command. again is zeroed by the caller and freed in any case.
+ * Finds and reads it. which: a run id in the folder `results`, "last" for the newest, one that was killed included, or
+ * a path to its folder or to its run.json. Errors, all of reason results: no such run (names the newest, and one that
+ * is nearly called so), no run.json, one that is no JSON, of another schema or of another command. again is zeroed by
+ * the caller and freed in any case.
  */
 int fm_again_load(const char *which, const char *results, struct fm_again *again, struct fm_error *error);
 void fm_again_free(struct fm_again *again);

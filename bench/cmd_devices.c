@@ -152,7 +152,7 @@ static int devices_run(const struct fm_command *command, const struct fm_program
 	const struct fm_option_set *sets[] = {&fm_devices_option_set};
 	struct fm_devices_config config = {0};
 	void *values[] = {&config};
-	const struct fm_option_parser parser = {"fabmark devices", sets, values, 1, NULL, NULL, 0};
+	const struct fm_option_parser parser = {"fabmark devices", sets, values, 1, NULL, NULL, 0, NULL};
 	struct inventory *inventory;
 	uint32_t positional;
 	int code = fm_options_defaults(sets[0], &config, error);

@@ -168,7 +168,8 @@ static void announce_again(const struct pair_options *options, const json_t *tex
 			fm_quote_append(line, sizeof(line), word);
 		}
 	}
-	fprintf(stderr, "repeating %s: %s\n", options->again.run_id, line);
+	fprintf(stderr, "repeating %s%s: %s\n", options->again.run_id,
+		options->again.unfinished ? ", which was killed before its end" : "", line);
 }
 
 /* --again: the values anew, from the earlier run's options and the typed ones. */
@@ -200,12 +201,45 @@ static int options_again(struct pair_options *options, struct fm_error *error)
 	return code;
 }
 
+/* A shell variable that is not set leaves an empty text, and to take it for nothing asked would measure elsewhere. */
+static int options_filled(const struct pair_options *options, struct fm_error *error)
+{
+	static const struct {
+		const char *name, *next;
+	} places[] = {
+		{"again", "give 'last', a run id, or the path of a run's folder"},
+		{"ssh", "give the host's name as in 'ssh NAME', or leave --ssh out"},
+		{"ssh-command", "give a command as in 'ssh -p 2222', or leave it out for ssh"},
+		{"remote-program", "give its path on the other node, or leave it out"},
+		{"rails", "give one, all, each or a list of devices"},
+		{"device", "name a device that 'fabmark devices' lists, or leave it out"},
+		{"data-address", "give a numeric address, or leave it out"},
+		{"cpu", "give CPUs as in 2,4-7, or leave it out for a choice of ours"},
+		{"token-file", "give the file's path, or leave it out"},
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const char *text = json_string_value(json_object_get(options->asked, places[i].name));
+
+		if (text && !*text)
+			return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "--%s is empty: %s", places[i].name,
+					    places[i].next);
+	}
+	return 0;
+}
+
 /* From the command line to what is asked for, rules obeyed. */
 static int options_read(struct pair_options *options, const struct fm_program *program, bool *given,
 			struct fm_error *error)
 {
-	const struct fm_option_parser parser = {
-		"fabmark pair", options->sets, options->values, options->parsed, fm_pair_aliases, fm_pair_rules, 1};
+	const struct fm_option_parser parser = {.command = "fabmark pair",
+						.sets = options->sets,
+						.values = options->values,
+						.count = options->parsed,
+						.aliases = fm_pair_aliases,
+						.rules = fm_pair_rules,
+						.positional_max = 1,
+						.foreign = fm_pair_foreign};
 	struct fm_option_log log = {saw_option, NULL};
 	uint32_t positional = 0;
 	int code;
@@ -214,6 +248,8 @@ static int options_read(struct pair_options *options, const struct fm_program *p
 	code = fm_options_read(&parser, program->argc, program->argv, &options->host, &positional, &log, given, error);
 	if (positional == 0)
 		options->host = NULL;
+	if (code == 0 && !options->config.help)
+		code = options_filled(options, error);
 	if (code == 0 && options->config.where.again[0] && !options->config.help)
 		code = options_again(options, error);
 	return code ? code : fm_options_rules(&parser, error);

@@ -222,7 +222,7 @@ static int serve_run(const struct fm_command *command, const struct fm_program *
 	const struct fm_option_set *sets[] = {&fm_serve_option_set};
 	struct fm_serve_config config = {0};
 	void *values[] = {&config};
-	const struct fm_option_parser parser = {"fabmark serve", sets, values, 1, NULL, NULL, 0};
+	const struct fm_option_parser parser = {"fabmark serve", sets, values, 1, NULL, NULL, 0, NULL};
 	uint32_t positional;
 	int code = fm_options_defaults(sets[0], &config, error);
 

@@ -88,7 +88,7 @@ static int translate_run(const struct fm_command *command, const struct fm_progr
 	const struct fm_option_set *sets[] = {&option_set};
 	struct translate_config config = {false, false};
 	void *values[] = {&config};
-	const struct fm_option_parser parser = {"fabmark translate", sets, values, 1, NULL, NULL, 0};
+	const struct fm_option_parser parser = {"fabmark translate", sets, values, 1, NULL, NULL, 0, NULL};
 	int own = own_words(program), code;
 	int first = own < program->argc && strcmp(program->argv[own], "--") == 0 ? own + 1 : own;
 	uint32_t positional;

@@ -3,6 +3,7 @@
  */
 #include "bench/compare.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,19 +11,12 @@
 
 enum { SHOWN = 12 }; /* comparisons in the sentence; the others are counted */
 
+#define HINT "; without them there is nothing to compare with: give the options by hand, without --again"
+
 /* Median and 95% interval of a row, of whichever figure it has. */
 struct figure {
 	double median, low, high;
 };
-
-int fm_compare_open(struct fm_compare *compare, const char *run_id, const char *folder, struct fm_error *error)
-{
-	char path[4200];
-
-	snprintf(compare->run_id, sizeof(compare->run_id), "%s", run_id);
-	snprintf(path, sizeof(path), "%.4100s/results.csv", folder);
-	return fm_csv_read(path, &compare->earlier, error);
-}
 
 void fm_compare_free(struct fm_compare *compare)
 {
@@ -43,6 +37,56 @@ static double cell_real(const struct fm_compare *compare, size_t row, const char
 	double value = strtod(text, &end);
 
 	return *text && !*end ? value : NAN;
+}
+
+/* What a row of ours must have to be compared with. A number that is none, or a column that is missing, is damage. */
+static int earlier_check(const struct fm_compare *compare, const char *path, struct fm_error *error)
+{
+	static const char *const texts[] = {"row_kind", "direction", "load", "status"};
+	static const char *const figures[] = {"size_bytes", "bw_gbps",	      "bw_low_gbps",	"bw_high_gbps",
+					      "lat_p50_us", "lat_p50_low_us", "lat_p50_high_us"};
+	const char *fault = NULL;
+	size_t row = 0;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && !fault; i++)
+		if (fm_csv_column(&compare->earlier, texts[i]) == compare->earlier.columns)
+			fault = texts[i];
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]) && !fault; i++)
+		if (fm_csv_column(&compare->earlier, figures[i]) == compare->earlier.columns)
+			fault = figures[i];
+	if (fault)
+		return fm_error_set(error, -EINVAL, FM_REASON_RESULTS,
+				    "the earlier rows in '%.200s' are damaged: there is no column '%s'" HINT, path,
+				    fault);
+	for (; row < compare->earlier.rows && !fault; row++) {
+		for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && !fault; i++)
+			if (!*cell(compare, row, texts[i]))
+				fault = texts[i];
+		for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]) && !fault; i++)
+			if (*cell(compare, row, figures[i]) && isnan(cell_real(compare, row, figures[i])))
+				fault = figures[i];
+	}
+	return fault ? fm_error_set(error, -EINVAL, FM_REASON_RESULTS,
+				    "the earlier rows in '%.200s' are damaged: row %zu has no sound '%s'" HINT, path,
+				    row, fault)
+		     : 0;
+}
+
+int fm_compare_open(struct fm_compare *compare, const char *run_id, const char *folder, struct fm_error *error)
+{
+	char path[4200];
+	int code;
+
+	snprintf(compare->run_id, sizeof(compare->run_id), "%s", run_id);
+	snprintf(path, sizeof(path), "%.4100s/results.csv", folder);
+	code = fm_csv_read(path, &compare->earlier, error);
+	if (code == -EINVAL)
+		fm_error_prefix(error, "the earlier rows are damaged: ");
+	if (code) {
+		strncat(error->text, HINT, sizeof(error->text) - strlen(error->text) - 1);
+		return code;
+	}
+	return earlier_check(compare, path, error);
 }
 
 /* The same test of the same thing. Options that differ on purpose, such as streams, do not part two rows. */
@@ -107,6 +151,9 @@ void fm_compare_row(struct fm_compare *compare, const struct fm_record *record)
 		compare->count--;
 	name_row(record, &one);
 	one.ratio = now.median / then.median;
+	one.missing = row == compare->earlier.rows ? "was not measured then"
+		      : isnan(then.median)	   ? "has no figure from then"
+						   : "has no figure now";
 	if (isfinite(now.low) && isfinite(now.high) && isfinite(then.low) && isfinite(then.high))
 		one.apart = now.low > then.high || now.high < then.low;
 	compare->elsewhere |= row < compare->earlier.rows && strcmp(environment, record->environment_id) != 0;
@@ -125,7 +172,7 @@ static size_t put_one(const struct fm_comparison *one, bool rails, char *text, s
 	if (rails && one->rail != FM_EMPTY)
 		snprintf(rail, sizeof(rail), " rail %llu", (unsigned long long)one->rail);
 	if (!isfinite(one->ratio))
-		return (size_t)snprintf(text, bytes, "%s%s has no figure in one of the runs", one->what, rail);
+		return (size_t)snprintf(text, bytes, "%s%s %s", one->what, rail, one->missing);
 	return (size_t)snprintf(text, bytes, "%s%s is %.3f times the earlier median (%s)", one->what, rail, one->ratio,
 				intervals[one->apart + 1]);
 }

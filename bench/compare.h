@@ -14,6 +14,7 @@ struct fm_comparison {
 	uint64_t point_id, rail; /* rail: FM_EMPTY in a total */
 	char what[64];		 /* "send_bw 64K" */
 	double ratio;		 /* of the medians, new to earlier; NaN: one of them has none */
+	const char *missing;	 /* then: which, in words */
 	int apart;		 /* the 95% intervals do not overlap; -1: one of them has no interval */
 };
 
@@ -25,7 +26,8 @@ struct fm_compare {
 	struct fm_comparison list[FM_COMPARE_MAX];
 };
 
-/* Reads results.csv of the earlier run's folder. compare: zeroed. Errors as fm_csv_read. */
+/* Reads results.csv of the earlier run's folder. compare: zeroed. Errors as fm_csv_read,
+ * and -EINVAL for rows that this program did not write. */
 int fm_compare_open(struct fm_compare *compare, const char *run_id, const char *folder, struct fm_error *error);
 /* Takes in one row of the new run; a total takes the place of its rails. */
 void fm_compare_row(struct fm_compare *compare, const struct fm_record *record);

@@ -95,6 +95,8 @@ struct fm_devices_config {
 extern const struct fm_option_set fm_pair_option_set, fm_serve_option_set, fm_devices_option_set;
 extern const struct fm_option_alias fm_pair_aliases[];
 extern const struct fm_option_rule fm_pair_rules[];
+/* The foreign of pair's parser. */
+const char *fm_pair_foreign(const char *name, size_t length);
 
 /* Types of this file's fields, for tests and other tables. */
 extern const struct fm_option_type fm_option_sizes, fm_option_tests, fm_option_ends, fm_option_settings;

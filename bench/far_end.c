@@ -38,5 +38,5 @@ int fm_far_end_start(const struct fm_pair_where *where, const char *host, int in
 void fm_far_end_stop(struct fm_far_end *far, bool now)
 {
 	fm_local_stop(&far->local, now);
-	fm_remote_stop(&far->remote);
+	fm_remote_stop(&far->remote, false);
 }

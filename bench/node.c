@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bench/loop.h"
+#include "topology/cgroup.h"
 #include "transports/registry.h"
 
 void fm_node_name(char *text, size_t bytes)
@@ -201,4 +202,30 @@ void fm_floor_measure(const struct fm_clock *clock, struct fm_floor *floor)
 	free(loop.trace.ticks);
 	free(loop.trace.done);
 	free(blob);
+}
+
+/* Bytes that can be had without swapping: MemAvailable of proc(5), or all there is on kernels that do not tell. */
+static double memory_available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	struct sysinfo info;
+	char line[128];
+
+	while (file && kib == 0 && fgets(line, sizeof(line), file))
+		if (strncmp(line, "MemAvailable:", 13) == 0)
+			kib = strtoull(line + 13, NULL, 10);
+	if (file)
+		fclose(file);
+	if (kib)
+		return (double)kib * 1024;
+	return sysinfo(&info) == 0 ? (double)info.totalram * info.mem_unit : INFINITY;
+}
+
+/* What may still be had: of the machine, and of the control group that a job or a pod runs in. */
+double fm_node_memory_left(void)
+{
+	double machine = memory_available(), group = fm_cgroup_memory_left("/proc/self");
+
+	return group < machine ? group : machine;
 }

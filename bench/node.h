@@ -27,6 +27,9 @@ json_t *fm_node_facts(void);
  */
 json_t *fm_node_noise(const struct fm_place *place);
 
+/* Bytes that may still be had: of the machine, and of the control group that a job or a pod runs in. */
+double fm_node_memory_left(void);
+
 /* 16 hex digits over a document: rows with the same id are comparable. */
 void fm_environment_id(const json_t *environment, char *text, size_t bytes);
 

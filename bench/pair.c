@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/document.h"
 #include "bench/far_end.h"
 #include "bench/leash.h"
 #include "bench/node.h"
@@ -191,102 +192,6 @@ static json_t *pair_peer_noise(struct fm_pair *pair)
 	return noise;
 }
 
-/* ---- run.json ---- */
-
-/* What must match for rows to be comparable. */
-static json_t *pair_environment(const struct fm_pair *pair)
-{
-	return json_pack("{s:s, s:O?, s:O?, s:o, s:o}", "fabmark", FM_VERSION, "node_a", pair->nodes.facts_a, "node_b",
-			 pair->nodes.facts_b, "place_a", fm_place_to_json(&pair->run.place_a), "place_b",
-			 fm_place_to_json(&pair->run.place_b));
-}
-
-static json_t *real_or_null(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
-
-/* What --transport came to; a word for several is kept. */
-static const char *pair_transport(const struct fm_run *run)
-{
-	const char *asked = run->config->what.transport;
-
-	return strcmp(asked, "auto") == 0 ? run->plan.points[0].transport : asked;
-}
-
-static json_t *pair_document(const struct fm_pair *pair, json_t *noise_after_b, const struct fm_error *error)
-{
-	const struct fm_run *run = &pair->run;
-	struct fm_floor floor;
-	char now[40];
-	json_t *document;
-
-	fm_floor_measure(&run->clock, &floor);
-	fm_time_utc(now, sizeof(now));
-	document = json_pack("{s:i, s:s, s:s, s:O?, s:O?, s:s?, s:o, s:s}", "schema", FM_SCHEMA, "run_id", run->run_id,
-			     "tool_version", FM_VERSION, "arguments", pair->arguments, "options", pair->options, "host",
-			     pair->host, "environment", pair_environment(pair), "environment_id", run->environment_id);
-	if (!document)
-		return NULL;
-	if (pair->compare)
-		json_object_set_new(document, "again", json_string(pair->compare->run_id));
-	if (run->plan.count)
-		json_object_set_new(document, "transport", json_string(pair_transport(run)));
-	json_object_set_new(document, "written_utc", json_string(now));
-	json_object_set_new(document, "rails", fm_rails_to_json(run->plan.rails, run->plan.rail_count));
-	json_object_set_new(document, "rails_in_turn", json_boolean(run->plan.in_turn));
-	json_object_set_new(
-		document, "rails_left",
-		json_pack("{s:i, s:s}", "count", (int)pair->rails_left.count, "which", pair->rails_left.text));
-	if (run->plan.options)
-		json_object_set(document, "transport_options", run->plan.options);
-	json_object_set_new(document, "clock",
-			    json_pack("{s:s, s:o, s:f, s:f}", "source", run->clock.source, "ns_per_tick",
-				      json_real(run->clock.ns_per_tick), "cost_ns", run->clock.cost_ns,
-				      "disagreement_ppm", run->clock.disagreement_ppm));
-	json_object_set_new(
-		document, "harness_floor",
-		json_pack("{s:s, s:o, s:o}", "method",
-			  "the measuring loop over a transport that does nothing, least of five: a turn with its "
-			  "clock reading, and an operation of 128 that are done at each poll",
-			  "latency_turn_ns", real_or_null(floor.latency_ns), "rate_operation_ns",
-			  real_or_null(floor.rate_ns)));
-	json_object_set_new(document, "noise",
-			    json_pack("{s:{s:O?, s:o}, s:{s:O?, s:o?}}", "a", "before", pair->nodes.noise_before_a,
-				      "after", fm_node_noise(&pair->run.place_a), "b", "before",
-				      pair->nodes.noise_before_b, "after",
-				      noise_after_b ? json_incref(noise_after_b) : NULL));
-	json_object_set(document, "points", pair->points);
-	json_object_set_new(document, "rows",
-			    json_pack("{s:i, s:i, s:i, s:i}", "inconclusive", (int)pair->rows_inconclusive, "ok",
-				      (int)pair->rows_ok, "failed", (int)pair->rows_failed, "skipped",
-				      (int)pair->rows_skipped));
-	json_object_set_new(
-		document, "error",
-		error->code ? json_pack("{s:s, s:s}", "reason", fm_reason_name(error->reason), "text", error->text)
-			    : json_null());
-	return document;
-}
-
-static int pair_write_document(struct fm_pair *pair, json_t *noise_after_b, const struct fm_error *cause,
-			       struct fm_error *error)
-{
-	json_t *document;
-	int code = 0;
-
-	if (!pair->output.folder.path[0] && !pair->output.stream)
-		return 0;
-	document = pair_document(pair, noise_after_b, cause);
-	if (!document)
-		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for run.json");
-	if (pair->output.stream)
-		fm_stream_put("document", document);
-	else
-		code = fm_folder_write(&pair->output.folder, "run.json", document, error);
-	json_decref(document);
-	return code;
-}
-
 /* ---- measuring ---- */
 
 struct row_context {
@@ -404,13 +309,23 @@ static int pair_budget(struct fm_run *run, struct fm_error *error)
 	if (what->time_budget_s <= 0 || !points)
 		return 0;
 	share_s = what->time_budget_s / points - WARMUP_S - OVERHEAD_S;
-	if (share_s < SHARE_MIN_S)
+	/* Seconds are typed in tenths, which binary fractions miss by a little. */
+	if (share_s < SHARE_MIN_S - 1e-6)
 		return fm_error_set(
 			error, -EINVAL, FM_REASON_USAGE,
 			"--time-budget: %u points take at least %.0f s; give more, or ask for fewer tests or sizes",
-			points, ceil(points * (SHARE_MIN_S + WARMUP_S + OVERHEAD_S)));
+			points, ceil(points * (SHARE_MIN_S + WARMUP_S + OVERHEAD_S) - 1e-6));
 	run->duration_s = fmin(run->duration_s, share_s);
 	return 0;
+}
+
+/* Does any of them, or would it if it could be measured? */
+static bool any_bidirectional(const struct fm_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->count; i++)
+		if (plan->points[i].bidirectional)
+			return true;
+	return false;
 }
 
 static void pair_announce(struct fm_pair *pair)
@@ -428,6 +343,8 @@ static void pair_announce(struct fm_pair *pair)
 		say(pair, "rail %u: %s %s on CPU %d -> %s %s on CPU %d (%s)", i, run->place_a.rails[i].device,
 		    run->place_a.rails[i].address, run->place_a.rails[i].cpus[0], run->place_b.rails[i].device,
 		    run->place_b.rails[i].address, run->place_b.rails[i].cpus[0], run->plan.rails[i].reason);
+	if (run->config->what.bidirectional && !any_bidirectional(&run->plan))
+		say(pair, "note: --bidirectional: a latency test goes both ways by itself; measured one way");
 	if (pair->rails_left.count)
 		say(pair, "left out of the rails: %s%s", pair->rails_left.text,
 		    pair->rails_left.shown < pair->rails_left.count ? "; and more" : "");
@@ -435,16 +352,39 @@ static void pair_announce(struct fm_pair *pair)
 		say(pair, "warning: %s", pair->output.warning);
 }
 
+static int put_due(void *context, const struct fm_record *record)
+{
+	(void)context;
+	fm_stream_put_due(record);
+	return 0;
+}
+
+/* The end that started us has a row for each point even where we die. */
+static int pair_tell_due(struct fm_pair *pair)
+{
+	const struct fm_error why = {.code = -ECONNRESET, .reason = FM_REASON_PEER_LOST};
+	int code = 0;
+
+	for (uint32_t i = 0; i < pair->run.plan.count && code == 0; i++) {
+		code = fm_refused_row(&pair->run, &pair->run.plan.points[i], "skipped", &why, put_due, NULL);
+		fm_session_beat(&pair->run.session);
+	}
+	return code;
+}
+
 /* Every point; *cause: the first thing that went wrong with a point. Negative: rows can't be written. */
 static int pair_measure(struct fm_pair *pair, struct fm_error *cause, struct fm_error *error)
 {
-	json_t *environment = pair_environment(pair);
+	json_t *environment = fm_pair_environment(pair);
 	struct fm_error lost = {0};
 	int code = 0;
 
 	fm_environment_id(environment, pair->run.environment_id, sizeof(pair->run.environment_id));
 	json_decref(environment);
 	pair_announce(pair);
+	code = fm_pair_document_begin(pair, error);
+	if (code == 0 && pair->output.stream)
+		code = pair_tell_due(pair);
 	for (uint32_t i = 0; i < pair->run.plan.count && code == 0; i++) {
 		pair->run.progress.point = i + 1;
 		code = pair_point(pair, &pair->run.plan.points[i], cause, &lost, error);
@@ -458,11 +398,11 @@ static int pair_measure(struct fm_pair *pair, struct fm_error *cause, struct fm_
 		struct fm_error ignored;
 		json_t *noise = pair_peer_noise(pair);
 
-		code = pair_write_document(pair, noise, cause, error);
+		code = fm_pair_document_end(pair, noise, cause, error);
 		json_decref(noise);
 		fm_session_send(&pair->run.session, json_pack("{s:s}", "type", "bye"), &ignored);
 	} else if (code == 0) {
-		code = pair_write_document(pair, NULL, cause, error);
+		code = fm_pair_document_end(pair, NULL, cause, error);
 	}
 	return code;
 }
@@ -487,6 +427,15 @@ static void pair_close_words(struct fm_pair *pair)
 		say(pair, "results: %s/results.csv", output->folder.path);
 }
 
+/* ssh may know the node by an address that this one has no way to. */
+static void pair_advise(struct fm_error *error, const char *advice, const char *host)
+{
+	size_t used = strlen(error->text);
+
+	snprintf(error->text + used, sizeof(error->text) - used, "; if the node has other addresses, %s %.80s=ADDRESS",
+		 advice, host);
+}
+
 static int pair_connect(struct fm_pair *pair, const struct fm_token *token, const struct fm_far_end *far, int signal_fd,
 			struct fm_error *error)
 {
@@ -501,6 +450,10 @@ static int pair_connect(struct fm_pair *pair, const struct fm_token *token, cons
 	/* Which signal it was decides the exit code. */
 	if (code == -EINTR)
 		fm_session_signal(session, error);
+	else if (code && error->reason == FM_REASON_UNREACHABLE && where->ssh[0])
+		pair_advise(error, "give the one that leads there as in --ssh", far->host.name);
+	else if (code && error->reason == FM_REASON_UNREACHABLE && pair->run.config->output.stream)
+		pair_advise(error, "give the one that leads there as in --ssh HOST", "HOST2");
 	return code;
 }
 
@@ -554,6 +507,8 @@ int fm_pair_run(struct fm_pair *pair, const json_t *transport_options, int signa
 
 	pair->run.session.wake_fd = -1;
 	pair->run.session.signal_fd = signal_fd;
+	if (pair->run.config->output.stream)
+		pair->run.session.pulse = fm_stream_alive;
 	pair->points = json_array();
 	pair->run.plan.options = json_incref((json_t *)transport_options);
 	fm_node_name(pair->run.node_a, sizeof(pair->run.node_a));

@@ -8,9 +8,21 @@
 #include "bench/outputs.h"
 #include "bench/run.h"
 
+/* The same test at the same size on rails that take turns. */
+struct fm_pair_turns {
+	char transport[32], test[24], slowest[64]; /* slowest: its device */
+	uint64_t size_bytes;
+	uint32_t rails;
+	double low, high;
+};
+
 /* What the closing sentence will say of the rows so far. */
 struct fm_pair_notes {
+	struct fm_pair_turns latency_turns, rate_turns; /* those of the rows in hand */
+	char unverified[80];				/* with --verify: the first that cannot be */
+	uint32_t verified;				/* rows */
 	char latency[256], rate[256], limit[128];
+	char latency_test[24];
 	uint64_t latency_size, retransmits;
 	double best_gbps;
 };

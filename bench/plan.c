@@ -6,13 +6,12 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <sys/sysinfo.h>
 
 #include "bench/flow.h"
+#include "bench/node.h"
 #include "bench/rails.h"
 #include "bench/session.h"
 #include "common/memory/memory.h"
-#include "topology/cgroup.h"
 
 #define DEPTH_DEFAULT 128
 #define STRIDE_ALIGN  64 /* a cache line: no two messages share one */
@@ -285,48 +284,26 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 
 /* ---- checking, on both ends ---- */
 
-/* Bytes that can be had without swapping: MemAvailable of proc(5), or all there is on kernels that do not tell. */
-static double memory_available(void)
-{
-	FILE *file = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	struct sysinfo info;
-	char line[128];
-
-	while (file && kib == 0 && fgets(line, sizeof(line), file))
-		if (strncmp(line, "MemAvailable:", 13) == 0)
-			kib = strtoull(line + 13, NULL, 10);
-	if (file)
-		fclose(file);
-	if (kib)
-		return (double)kib * 1024;
-	return sysinfo(&info) == 0 ? (double)info.totalram * info.mem_unit : INFINITY;
-}
-
-/* What may still be had: of the machine, and of the control group that a job or a pod runs in. */
-static double memory_left(void)
-{
-	double machine = memory_available(), group = fm_cgroup_memory_left("/proc/self");
-
-	return group < machine ? group : machine;
-}
-
 /* rails, shares: how many such flows this machine carries at once. */
 static void check_memory(struct fm_point *point, const char *memory, uint32_t flows)
 {
 	const struct fm_memory_kind *kind = fm_memory_find(memory);
 	/* In reals: a peer's numbers may be such that the product has no place in 64 bits. */
-	double bytes = 2.0 * (double)point->stride_bytes * point->slots * point->streams * flows;
+	double one = (double)point->stride_bytes * point->slots, count = 2.0 * point->streams * flows;
+	double bytes = one * count;
+	struct fm_error error;
 
 	if (!kind || kind->absent)
 		point_refuse(point, FM_REASON_ABSENT, "no %s memory here: %s", memory,
 			     kind ? kind->absent : "'fabmark devices' lists the kinds that there are");
-	else if (bytes > memory_left())
+	else if (bytes > fm_node_memory_left())
 		point_refuse(
 			point, FM_REASON_OUT_OF_MEMORY,
 			"needs %.0f MiB of buffers, and %.0f MiB of memory are left; take fewer --streams or a smaller "
 			"--size",
-			bytes / 1048576, memory_left() / 1048576);
+			bytes / 1048576, fm_node_memory_left() / 1048576);
+	else if (fm_memory_reserved(kind, one, count, &error))
+		point_refuse(point, error.reason, "%s", error.text);
 }
 
 int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place,
@@ -347,6 +324,25 @@ int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, con
 	return code;
 }
 
+/* A test that the transport lacks: names those that it has. */
+static void refuse_test(struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place)
+{
+	struct fm_point other = *point;
+	struct fm_capability test;
+	struct fm_error ignored;
+	char has[sizeof(point->why)] = "";
+	size_t used = 0;
+
+	for (int i = 0; i < FM_TEST_COUNT; i++) {
+		other.test = (enum fm_test_id)i;
+		if (fm_point_query(&other, plan, place, &test, &ignored) == 0 && test.supported && used < sizeof(has))
+			used += (size_t)snprintf(has + used, sizeof(has) - used, "%s%s", used ? ", " : "",
+						 fm_tests[i].name);
+	}
+	point_refuse(point, FM_REASON_UNSUPPORTED, "%s has no %s here%s%s", point->transport,
+		     fm_tests[point->test].name, used ? ": it has " : "", has);
+}
+
 void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place, bool side_b)
 {
 	struct fm_capability test = {0};
@@ -356,8 +352,7 @@ void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const st
 	if (fm_point_query(point, plan, place, &test, &error)) {
 		point_refuse(point, error.reason, "%s", error.text);
 	} else if (!test.supported) {
-		point_refuse(point, FM_REASON_UNSUPPORTED, "%s has no %s here", point->transport,
-			     fm_tests[point->test].name);
+		refuse_test(point, plan, place);
 	} else if (point->size_bytes < test.size_min || point->size_bytes > test.size_max) {
 		bool small = point->size_bytes < test.size_min;
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -12,10 +13,13 @@
 #include <unistd.h>
 
 #include "bench/command.h"
+#include "bench/session.h"
 #include "common/clock.h"
 
 enum { ARGUMENTS_MAX = 128, TURN_MS = 200, LINE_MAX_BYTES = 64 << 20 };
 #define LEAVE_NS 12000000000ull /* for the measuring end to leave, once it is told to */
+#define SILENCE	 1.5		/* times --peer-timeout: it gives its own peer up first, and says which one it was */
+#define MEET_S	 45		/* until both ends have met, beyond the connect timeout */
 
 static void say(const struct fm_relay *relay, const char *before, const char *text, const char *after)
 {
@@ -42,10 +46,28 @@ static int take_run_id(struct fm_relay *relay, const json_t *value, struct fm_er
 	return code;
 }
 
+/* The key of a row's point in relay->due. */
+static const char *point_of(const json_t *row)
+{
+	const char *point = json_string_value(json_object_get(row, "point_id"));
+
+	return point ? point : "";
+}
+
+static int take_due(struct fm_relay *relay, json_t *value, struct fm_error *error)
+{
+	int code = fm_stream_row(value, &relay->row, error);
+
+	if (code == 0 && json_object_set(relay->due, point_of(value), value))
+		code = fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for what is to be measured");
+	return code;
+}
+
 static int take_row(struct fm_relay *relay, const json_t *value, struct fm_error *error)
 {
 	int code = fm_stream_row(value, &relay->row, error);
 
+	json_object_del(relay->due, point_of(value));
 	if (code == 0)
 		code = fm_outputs_row(&relay->output, &relay->row.record, error);
 	if (code == 0 && relay->compare)
@@ -69,12 +91,18 @@ static int take_line(struct fm_relay *relay, const char *text, size_t length, st
 	const char *sentence;
 	int code = 0;
 
+	relay->heard_ns = fm_now_ns();
+	relay->heard = true;
 	if ((value = json_object_get(line, "run_id")))
 		code = take_run_id(relay, value, error);
+	else if (json_is_true(json_object_get(line, "alive")))
+		code = 0;
 	else if (line && !relay->opened)
 		code = fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "a line came before the run id");
 	else if ((value = json_object_get(line, "row")))
 		code = take_row(relay, value, error);
+	else if ((value = json_object_get(line, "due")))
+		code = take_due(relay, value, error);
 	else if ((value = json_object_get(line, "document")))
 		code = take_document(relay, value, error);
 	else if ((sentence = json_string_value(json_object_get(line, "sentence"))))
@@ -115,14 +143,17 @@ static int take_output(struct fm_relay *relay)
 	return 1;
 }
 
-/* What the measuring end says to people goes through as it comes. */
+/*
+ * What the measuring end says to people goes through as it comes. Once we have a signal its last words are about the
+ * one that ssh's end gave it, which nobody sent.
+ */
 static void take_errors(const struct fm_relay *relay)
 {
 	char text[4096];
 	ssize_t got;
 
 	while ((got = read(relay->drive.process.err, text, sizeof(text))) > 0)
-		if (write(STDERR_FILENO, text, (size_t)got) != got)
+		if (!relay->signal && write(STDERR_FILENO, text, (size_t)got) != got)
 			return;
 }
 
@@ -148,12 +179,39 @@ static void dismiss(struct fm_relay *relay, uint64_t *deadline_ns)
 	*deadline_ns = fm_now_ns() + LEAVE_NS;
 }
 
+/* Silence for so long means that the measuring end, or the way to it, is gone. */
+static uint64_t silence_ns(const struct fm_relay *relay)
+{
+	const struct fm_pair_where *where = &relay->config->where;
+	double seconds = where->peer_timeout_s * SILENCE;
+
+	/* It says nothing until it has met the serving end. */
+	if (!relay->heard)
+		seconds = fmax(seconds, where->connect_timeout_s + MEET_S);
+	return (uint64_t)(seconds * 1e9);
+}
+
+static bool fell_silent(struct fm_relay *relay)
+{
+	uint64_t limit_ns = silence_ns(relay);
+
+	if (relay->signal || relay->failure.code || fm_now_ns() - relay->heard_ns < limit_ns)
+		return false;
+	relay->silent = true;
+	fm_error_set(&relay->failure, -ETIMEDOUT, FM_REASON_PEER_LOST,
+		     "lost %.80s: not a sign of life for %.1f s; is the node up, and the link to it? The rows that it "
+		     "sent are kept",
+		     relay->drive.name, (double)limit_ns / 1e9);
+	return true;
+}
+
 static void follow(struct fm_relay *relay)
 {
 	struct fm_process *process = &relay->drive.process;
 	uint64_t deadline_ns = UINT64_MAX;
 	bool ended = false, output = true;
 
+	relay->heard_ns = fm_now_ns();
 	fcntl(process->out, F_SETFL, O_NONBLOCK);
 	fcntl(process->err, F_SETFL, O_NONBLOCK);
 	while (!ended && fm_now_ns() < deadline_ns) {
@@ -169,6 +227,9 @@ static void follow(struct fm_relay *relay)
 			more = take_output(relay);
 			output = more >= 0;
 		}
+		/* There is no telling it to leave. */
+		if (!ended && fell_silent(relay))
+			return;
 		if (take_signal(relay) || relay->failure.code)
 			dismiss(relay, &deadline_ns);
 		/* An error channel at its end is always readable. */
@@ -219,18 +280,45 @@ static void close_words(struct fm_relay *relay)
 		say(relay, "results: ", relay->output.folder.path, "/results.csv");
 }
 
+/*
+ * A row for each point that the measuring end took with it: the first of them it had in hand, so that failed, the
+ * others never began.
+ */
+static void write_off(struct fm_relay *relay, const struct fm_error *why)
+{
+	struct fm_record *record = &relay->row.record;
+	struct fm_error ignored;
+	const char *point, *status = "failed";
+	json_t *columns;
+
+	json_object_foreach(relay->due, point, columns)
+	{
+		if (fm_stream_row(columns, &relay->row, &ignored))
+			continue;
+		record->verdict.status = status;
+		record->verdict.reason_code = fm_reason_name(why->reason);
+		snprintf(record->verdict.reason, sizeof(record->verdict.reason), "%s", why->text);
+		fm_outputs_row(&relay->output, record, &ignored);
+		if (relay->compare)
+			fm_compare_row(relay->compare, record);
+		status = "skipped";
+	}
+}
+
 /* From how the measuring end ended to our exit code, and to a sentence where it had none. */
-static int relay_verdict(const struct fm_relay *relay, struct fm_error *error)
+static int relay_verdict(struct fm_relay *relay, struct fm_error *error)
 {
 	const struct fm_process *process = &relay->drive.process;
 	int status = process->status, code = status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
 	if (relay->signal) {
-		fm_error_set(error, -EINTR, FM_REASON_INTERRUPTED, "interrupted by signal %d", relay->signal);
+		fm_error_set(error, -EINTR, FM_REASON_INTERRUPTED, "interrupted by %s", fm_signal_name(relay->signal));
 		return fm_exit_code(error, relay->signal);
 	}
 	if (relay->failure.code) {
 		*error = relay->failure;
+		if (relay->silent)
+			write_off(relay, error);
 		return fm_exit_code(error, 0);
 	}
 	if (code >= FM_EXIT_OK && code <= FM_EXIT_INCONCLUSIVE)
@@ -244,6 +332,7 @@ static int relay_verdict(const struct fm_relay *relay, struct fm_error *error)
 			     "lost %.80s: ssh, or fabmark there, ended with %d before the run did; the rows that it "
 			     "sent are kept",
 			     relay->drive.name, code);
+	write_off(relay, error);
 	return FM_EXIT_UNMEASURED;
 }
 
@@ -270,8 +359,10 @@ int fm_relay_run(struct fm_relay *relay, struct fm_error *error)
 	const struct fm_remote_way way = {where->ssh_command, where->remote_program, where->connect_timeout_s,
 					  relay->signal_fd};
 	struct fm_error closing = {0};
-	int code = relay_start(relay, &way, error);
+	int code;
 
+	relay->due = json_object();
+	code = relay_start(relay, &way, error);
 	if (code) {
 		if (code == -EINTR)
 			take_signal(relay);
@@ -282,12 +373,13 @@ int fm_relay_run(struct fm_relay *relay, struct fm_error *error)
 		if (relay->opened)
 			close_words(relay);
 	}
-	fm_remote_stop(&relay->drive);
-	fm_remote_stop(&relay->serve);
+	fm_remote_stop(&relay->drive, relay->silent);
+	fm_remote_stop(&relay->serve, false);
 	if (relay->opened && fm_outputs_close(&relay->output, &closing) && code == FM_EXIT_OK) {
 		*error = closing;
 		code = FM_EXIT_UNMEASURED;
 	}
 	free(relay->line);
+	json_decref(relay->due);
 	return code;
 }

@@ -26,7 +26,10 @@ struct fm_relay {
 	size_t used, capacity;
 	char run_id[64], sentence[1024];
 	bool opened; /* the outputs */
+	json_t *due; /* {point_id: columns}: points without a row so far */
 	int signal;
+	uint64_t heard_ns;	 /* when the measuring end last said anything */
+	bool heard, silent;	 /* it ever did; it no longer does */
 	struct fm_error failure; /* of this end: code 0 none */
 };
 

@@ -37,6 +37,7 @@ enum { WORDS_MAX = 64, COMMAND_MAX = 16384, GREETING_LINES = 200 };
 struct command {
 	const char *words[WORDS_MAX + 1];
 	uint32_t count;
+	bool full; /* there were more */
 	char room[4 * FM_TEXT_MAX];
 	size_t used;
 };
@@ -45,6 +46,8 @@ static void add(struct command *command, const char *word)
 {
 	if (command->count < WORDS_MAX)
 		command->words[command->count++] = word;
+	else
+		command->full = true;
 }
 
 /* The words of --ssh-command. Is it OpenSSH's, by its name? */
@@ -151,8 +154,8 @@ static int explain_ssh(const struct fm_remote *remote, const char *said, struct 
 			return fm_error_set(error, -EHOSTUNREACH, complaints[i].reason,
 					    "ssh to %.80s failed: %.200s; %s", remote->name, said, complaints[i].next);
 	return fm_error_set(error, -EHOSTUNREACH, FM_REASON_UNREACHABLE,
-			    "ssh to %.80s failed: %.200s; try 'ssh %.80s true' by hand", remote->name,
-			    said[0] ? said : "it gave no cause", remote->name);
+			    "ssh to %.80s failed: %.160s; try '%.120s %.80s true' by hand", remote->name,
+			    said[0] ? said : "it gave no cause", remote->command, remote->name);
 }
 
 int fm_remote_explain(struct fm_remote *remote, struct fm_error *error)
@@ -164,14 +167,17 @@ int fm_remote_explain(struct fm_remote *remote, struct fm_error *error)
 	char said[256];
 
 	fm_process_complaint(process, said, sizeof(said));
+	/* A sentence of ours goes on behind it. */
+	for (size_t end = strlen(said); end > 0 && said[end - 1] == '.'; end--)
+		said[end - 1] = '\0';
 	if (strncmp(said, ssh, strlen(ssh)) == 0)
 		memmove(said, said + strlen(ssh), strlen(said + strlen(ssh)) + 1);
 	if (!gone)
 		return fm_error_set(
 			error, -EPIPE, FM_REASON_PEER_FAILED,
-			"fabmark on %.80s closed its output without a word; try 'ssh %.80s fabmark devices' by "
+			"fabmark on %.80s closed its output without a word; try '%.120s %.80s fabmark devices' by "
 			"hand",
-			remote->name, remote->name);
+			remote->name, remote->command, remote->name);
 	if (status != -1 && WIFSIGNALED(status))
 		return fm_error_set(error, -ECHILD, FM_REASON_ENVIRONMENT, "ssh to %.80s was killed by signal %d",
 				    remote->name, WTERMSIG(status));
@@ -179,8 +185,8 @@ int fm_remote_explain(struct fm_remote *remote, struct fm_error *error)
 		return explain_ssh(remote, said, error);
 	if (!remote->ours)
 		return fm_error_set(error, -ENOEXEC, FM_REASON_ENVIRONMENT,
-				    "the shell on %.80s does not run commands: %.200s; try 'ssh %.80s true' by hand",
-				    remote->name, said[0] ? said : "it ended at once", remote->name);
+				    "the shell on %.80s does not run commands: %.160s; try '%.120s %.80s true' by hand",
+				    remote->name, said[0] ? said : "it ended at once", remote->command, remote->name);
 	return fm_error_set(error, -EREMOTEIO, FM_REASON_PEER_FAILED, "fabmark on %.80s ended (exit code %d): %.300s",
 			    remote->name, status != -1 ? WEXITSTATUS(status) : -1,
 			    said[0] ? said + (strncmp(said, own, strlen(own)) == 0 ? strlen(own) : 0)
@@ -197,8 +203,8 @@ static int line_failed(struct fm_remote *remote, int code, double seconds, struc
 	if (code == -ETIMEDOUT)
 		return fm_error_set(error, code, FM_REASON_TIMEOUT,
 				    "fabmark on %.80s did not start within %.0f s; is the node overloaded, or its file "
-				    "system? Try 'ssh %.80s fabmark --version' by hand",
-				    remote->name, seconds, remote->name);
+				    "system? Try '%.120s %.80s fabmark --version' by hand",
+				    remote->name, seconds, remote->command, remote->name);
 	return fm_remote_explain(remote, error);
 }
 
@@ -212,6 +218,12 @@ static int greeting_read(struct fm_remote *remote, const struct fm_remote_way *w
 
 	for (int i = 0; i < GREETING_LINES && code == 0 && strcmp(line, MARK) != 0; i++)
 		code = fm_process_line(&remote->process, deadline_ns, way->interrupt_fd, line, sizeof(line));
+	if (code == 0 && strcmp(line, MARK) != 0)
+		return fm_error_set(
+			error, -EPROTO, FM_REASON_ENVIRONMENT,
+			"the login script on %.80s prints more than %d lines before fabmark begins: let it print "
+			"nothing where its shell is not interactive",
+			remote->name, GREETING_LINES);
 	remote->ours = code == 0;
 	if (code == 0)
 		code = fm_process_line(&remote->process, deadline_ns, way->interrupt_fd, line, sizeof(line));
@@ -268,6 +280,7 @@ int fm_remote_start(const char *name, const struct fm_remote_way *way, const cha
 
 	*remote = (struct fm_remote){.process = {.in = -1, .out = -1, .err = -1}};
 	snprintf(remote->name, sizeof(remote->name), "%s", name);
+	remote->command = way->command;
 	if (code)
 		return code;
 	openssh = add_launcher(&command, way->command);
@@ -277,6 +290,12 @@ int fm_remote_start(const char *name, const struct fm_remote_way *way, const cha
 		add_options(&command, way);
 	add(&command, name);
 	add(&command, line);
+	if (command.full)
+		return fm_error_set(
+			error, -EINVAL, FM_REASON_USAGE,
+			"--ssh-command has more words than the %d that there is room for: put them in a script, "
+			"or in ~/.ssh/config",
+			WORDS_MAX);
 	code = fm_process_start(command.words, live, &remote->process, error);
 	if (code)
 		return fm_error_prefix(error, "--ssh-command: ");
@@ -322,8 +341,8 @@ int fm_remote_serve(const char *name, const struct fm_remote_way *way, uint64_t 
 	return 0;
 }
 
-void fm_remote_stop(struct fm_remote *remote)
+void fm_remote_stop(struct fm_remote *remote, bool now)
 {
 	if (remote->name[0])
-		fm_process_stop(&remote->process, GRACE_NS);
+		fm_process_stop(&remote->process, now ? 0 : GRACE_NS);
 }

@@ -29,6 +29,7 @@ struct fm_remote_way {
 struct fm_remote {
 	struct fm_process process;
 	char name[FM_TEXT_MAX]; /* of the host, for messages */
+	const char *command;	/* --ssh-command, for messages too */
 	bool ours;		/* fabmark runs there: what it says is its own words */
 };
 
@@ -55,7 +56,7 @@ int fm_remote_serve(const char *name, const struct fm_remote_way *way, uint64_t 
 /* Why it is gone, from its exit status and what it said last; "" unless it failed. Waits for its end a moment. */
 int fm_remote_explain(struct fm_remote *remote, struct fm_error *error);
 
-/* Ends it; accepts one that was never started. */
-void fm_remote_stop(struct fm_remote *remote);
+/* Ends it, now without waiting for it to end by itself; accepts one that was never started. */
+void fm_remote_stop(struct fm_remote *remote, bool now);
 
 #endif

@@ -296,8 +296,9 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 }
 
 /* --require-confidence: the stop rule's bound, asked of the interval that is reported. */
-static void row_confidence(struct fm_record *record)
+static void row_confidence(const struct fm_run *run, struct fm_record *record)
 {
+	const bool fixed = run->config->what.repetitions > 0;
 	const struct fm_record_latency *latency = &record->latency;
 	const struct fm_record_rate *rate = &record->rate;
 	bool is_rate = isfinite(rate->bw_gbps);
@@ -311,12 +312,12 @@ static void row_confidence(struct fm_record *record)
 	record->verdict.reason_code = fm_reason_name(FM_REASON_UNSURE);
 	if (isnan(half))
 		snprintf(record->verdict.reason, sizeof(record->verdict.reason),
-			 "too few repetitions for an interval; give it a longer --duration");
+			 "too few repetitions for an interval; give it %s",
+			 fixed ? "--repetitions 6 or more" : "a longer --duration");
 	else
 		snprintf(record->verdict.reason, sizeof(record->verdict.reason),
-			 "the 95%% interval is +-%.1f%% wide, more than 1%%; give it a longer --duration or a quieter "
-			 "machine",
-			 half * 100);
+			 "the 95%% interval is +-%.1f%% wide, more than 1%%; give it %s or a quieter machine",
+			 half * 100, fixed ? "more --repetitions" : "a longer --duration");
 }
 
 static void row_fill(const struct row_source *source, struct fm_record *record)
@@ -348,7 +349,7 @@ static void row_fill(const struct row_source *source, struct fm_record *record)
 		fm_record_append(record->effective, sizeof(record->effective), "events", "yes");
 	row_verdict(measurement, source->run, &record->verdict);
 	if (source->run->config->what.require_confidence && !measurement->error.code)
-		row_confidence(record);
+		row_confidence(source->run, record);
 	row_effective(source, source->tally == FM_TOTAL ? 0 : source->tally, record);
 }
 

@@ -38,13 +38,52 @@ static void size_text(uint64_t bytes, char *text, size_t capacity)
 		snprintf(text + length, capacity - length, " B");
 }
 
-/* " by eth1": which of the rails it was, where they take turns. */
+/* " by eth1": which of the rails it was, where they take turns and only one has a figure so far. */
 static const char *by_text(const struct fm_pair *pair, const struct fm_record *record, char *text, size_t bytes)
 {
 	text[0] = '\0';
 	if (pair->run.plan.in_turn)
 		snprintf(text, bytes, " by %s", record->a.device);
 	return text;
+}
+
+/* One more rail of a test and size, or the first one of another. slow: a high figure is the worse one. */
+static void turns_add(struct fm_pair_turns *turns, const struct fm_record *record, double value, bool slow)
+{
+	if (turns->size_bytes != record->work.size_bytes || strcmp(turns->test, record->work.test) != 0 ||
+	    strcmp(turns->transport, record->work.transport) != 0) {
+		*turns = (struct fm_pair_turns){
+			.size_bytes = record->work.size_bytes, .low = INFINITY, .high = -INFINITY};
+		snprintf(turns->test, sizeof(turns->test), "%s", record->work.test);
+		snprintf(turns->transport, sizeof(turns->transport), "%s", record->work.transport);
+	}
+	if (slow ? value > turns->high : value < turns->low)
+		snprintf(turns->slowest, sizeof(turns->slowest), "%s", record->a.device);
+	turns->low = fmin(turns->low, value);
+	turns->high = fmax(turns->high, value);
+	turns->rails++;
+}
+
+/* "send_lat 8 B over tcp takes 6.8 to 11.4 us one way on 3 rails, slowest eth1" */
+static void note_turns(const struct fm_pair_turns *turns, const char *verb, const char *unit, const char *way,
+		       char *text, size_t bytes)
+{
+	char size[32], low[32], high[32];
+
+	size_text(turns->size_bytes, size, sizeof(size));
+	snprintf(text, bytes, "%s %s over %s %s %s to %s %s%s on %u rails, slowest %s", turns->test, size,
+		 turns->transport, verb, number(turns->low, low, sizeof(low)), number(turns->high, high, sizeof(high)),
+		 unit, way, turns->rails, turns->slowest);
+}
+
+static const char *latency_way(const struct fm_record *record)
+{
+	return strcmp(record->latency.definition, "half_rtt") == 0 ? "one way (half a round trip)" : "a round trip";
+}
+
+static const char *rate_way(const struct fm_record *record)
+{
+	return strcmp(record->key.direction, "both") == 0 ? " in both directions together" : "";
 }
 
 static void note_latency(struct fm_pair *pair, const struct fm_record *record)
@@ -56,10 +95,9 @@ static void note_latency(struct fm_pair *pair, const struct fm_record *record)
 	interval(record->latency.p50_low_us, record->latency.p50_high_us, spread, sizeof(spread));
 	snprintf(notes->latency, sizeof(notes->latency), "%s %s over %s%s takes %s us %s%s", record->work.test, size,
 		 record->work.transport, by_text(pair, record, by, sizeof(by)),
-		 number(record->latency.p50_us, value, sizeof(value)),
-		 strcmp(record->latency.definition, "half_rtt") == 0 ? "one way (half a round trip)" : "a round trip",
-		 spread);
+		 number(record->latency.p50_us, value, sizeof(value)), latency_way(record), spread);
 	notes->latency_size = record->work.size_bytes;
+	snprintf(notes->latency_test, sizeof(notes->latency_test), "%s", record->work.test);
 }
 
 static void note_rate(struct fm_pair *pair, const struct fm_record *record)
@@ -71,10 +109,50 @@ static void note_rate(struct fm_pair *pair, const struct fm_record *record)
 	interval(record->rate.low_gbps, record->rate.high_gbps, spread, sizeof(spread));
 	snprintf(notes->rate, sizeof(notes->rate), "%s %s over %s%s reaches %s Gb/s%s%s", record->work.test, size,
 		 record->work.transport, by_text(pair, record, by, sizeof(by)),
-		 number(record->rate.bw_gbps, value, sizeof(value)),
-		 strcmp(record->key.direction, "both") == 0 ? " in both directions together" : "", spread);
+		 number(record->rate.bw_gbps, value, sizeof(value)), rate_way(record), spread);
 	notes->best_gbps = record->rate.bw_gbps;
 	snprintf(notes->limit, sizeof(notes->limit), "%s", record->rate.limiter);
+}
+
+/* The row that stands for a rail of several that take turns: their spread is of more use than one of them. */
+static void note_in_turn(struct fm_pair *pair, const struct fm_record *record)
+{
+	struct fm_pair_notes *notes = &pair->notes;
+	struct fm_pair_turns *latency = &notes->latency_turns, *rate = &notes->rate_turns;
+	char way[64];
+
+	if (record->latency.definition[0] && isfinite(record->latency.p50_us)) {
+		turns_add(latency, record, record->latency.p50_us, true);
+		snprintf(way, sizeof(way), " %s", latency_way(record));
+		if (latency->rails > 1 && latency->size_bytes == notes->latency_size &&
+		    strcmp(latency->test, notes->latency_test) == 0)
+			note_turns(latency, "takes", "us", way, notes->latency, sizeof(notes->latency));
+	} else if (isfinite(record->rate.bw_gbps)) {
+		turns_add(rate, record, record->rate.bw_gbps, false);
+		if (rate->rails > 1 && rate->high >= notes->best_gbps)
+			note_turns(rate, "reaches", "Gb/s", rate_way(record), notes->rate, sizeof(notes->rate));
+	}
+}
+
+/* --verify: what was compared, and what never can be. */
+static void note_verified(struct fm_pair_notes *notes, const struct fm_record *record)
+{
+	notes->verified += strcmp(record->verdict.verified, "yes") == 0;
+	if (strcmp(record->verdict.verified, "unsupported") == 0 && !notes->unverified[0])
+		snprintf(notes->unverified, sizeof(notes->unverified), "%s over %s", record->work.test,
+			 record->work.transport);
+}
+
+static size_t verified_write(const struct fm_pair_notes *notes, char *text, size_t bytes)
+{
+	size_t used = 0;
+
+	if (notes->verified)
+		used += (size_t)snprintf(text, bytes, "; payload verified");
+	if (notes->unverified[0])
+		used += (size_t)snprintf(text + used, bytes - used, "; %s: payload cannot be verified",
+					 notes->unverified);
+	return used;
 }
 
 static void sentence_write(struct fm_pair *pair)
@@ -92,6 +170,7 @@ static void sentence_write(struct fm_pair *pair)
 					 notes->latency[0] && notes->rate[0] ? "; " : "", notes->rate);
 	else
 		used += (size_t)snprintf(text + used, bytes - used, "nothing was measured to its end");
+	used += verified_write(notes, text + used, bytes - used);
 	if (notes->retransmits)
 		used += (size_t)snprintf(text + used, bytes - used, "; %llu TCP segments were sent again",
 					 (unsigned long long)notes->retransmits);
@@ -134,6 +213,9 @@ void fm_pair_note(struct fm_pair *pair, const struct fm_record *record)
 			note_latency(pair, record);
 		if (isfinite(record->rate.bw_gbps) && (!notes->rate[0] || record->rate.bw_gbps > notes->best_gbps))
 			note_rate(pair, record);
+		if (pair->run.plan.in_turn)
+			note_in_turn(pair, record);
+		note_verified(notes, record);
 	}
 	if (!part && record->counters.retransmit != FM_EMPTY && strcmp(record->key.row_kind, "flow") == 0)
 		notes->retransmits += record->counters.retransmit;

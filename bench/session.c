@@ -122,6 +122,14 @@ static int session_receive(struct fm_session *session, json_t **message, struct 
 	return 0;
 }
 
+/* A heartbeat is due: the next one is a second later. */
+static void session_pulse(struct fm_session *session)
+{
+	session->heartbeat_ns = fm_now_ns() + HEARTBEAT_NS;
+	if (session->pulse)
+		session->pulse();
+}
+
 void fm_session_beat(struct fm_session *session)
 {
 	struct fm_error ignored;
@@ -129,7 +137,7 @@ void fm_session_beat(struct fm_session *session)
 	/* A failure shows again in the next wait. */
 	if (!session->control || fm_now_ns() < session->heartbeat_ns)
 		return;
-	session->heartbeat_ns = fm_now_ns() + HEARTBEAT_NS;
+	session_pulse(session);
 	fm_session_send(session, json_pack("{s:s}", "type", "alive"), &ignored);
 }
 
@@ -141,7 +149,7 @@ static int session_alive(struct fm_session *session, struct fm_error *error)
 	if (now >= session->heartbeat_ns) {
 		int code;
 
-		session->heartbeat_ns = now + HEARTBEAT_NS;
+		session_pulse(session);
 		code = fm_session_send(session, json_pack("{s:s}", "type", "alive"), error);
 		if (code)
 			return fm_error_prefix(error, "lost %s: ", session->peer);
@@ -153,6 +161,11 @@ static int session_alive(struct fm_session *session, struct fm_error *error)
 	return 0;
 }
 
+const char *fm_signal_name(int number)
+{
+	return number == SIGINT ? "SIGINT" : number == SIGTERM ? "SIGTERM" : "SIGHUP";
+}
+
 int fm_session_signal(struct fm_session *session, struct fm_error *error)
 {
 	struct signalfd_siginfo info;
@@ -160,10 +173,7 @@ int fm_session_signal(struct fm_session *session, struct fm_error *error)
 	if (read(session->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
 	session->signal = (int)info.ssi_signo;
-	return fm_error_set(error, -EINTR, FM_REASON_INTERRUPTED, "interrupted by %s",
-			    session->signal == SIGINT	 ? "SIGINT"
-			    : session->signal == SIGTERM ? "SIGTERM"
-							 : "SIGHUP");
+	return fm_error_set(error, -EINTR, FM_REASON_INTERRUPTED, "interrupted by %s", fm_signal_name(session->signal));
 }
 
 /* What poll(2) waits for; the index of each source, or -1. */

@@ -27,6 +27,7 @@ struct fm_session {
 	int signal;								 /* the signal that came, or 0 */
 	char peer[128];								 /* the other node's name */
 	void (*visitor)(struct fm_session *session, struct fm_control *control); /* server: a second client came */
+	void (*pulse)(void); /* with each heartbeat: whoever started us wants one too; NULL: nobody does */
 };
 
 /* Makes wake_fd and starts the heartbeat; control, door, signal_fd are the caller's until fm_session_end. */
@@ -39,6 +40,9 @@ void fm_session_beat(struct fm_session *session);
 
 /* Reads the signal that interrupted something, if one came: -EINTR with the sentence, and session->signal; else 0. */
 int fm_session_signal(struct fm_session *session, struct fm_error *error);
+
+/* "SIGINT" of one of the signals that end a run. */
+const char *fm_signal_name(int number);
 
 /* Sends one message and drops the reference; NULL (no memory) is an error. */
 int fm_session_send(struct fm_session *session, json_t *message, struct fm_error *error);

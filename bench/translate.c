@@ -511,7 +511,7 @@ static int check_pair(const struct fm_translate_rows *rows, int argc, char **arg
 {
 	void **values = calloc(rows->pair_count, sizeof(*values));
 	const struct fm_option_parser parser = {"fabmark pair", rows->pair,  values, rows->pair_count,
-						NULL,		rows->rules, 1};
+						NULL,		rows->rules, 1,	     NULL};
 	const char *positional[1];
 	uint32_t positionals;
 	int code = values ? 0 : fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for options");

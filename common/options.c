@@ -112,12 +112,17 @@ static const char *nearest(const struct fm_option_set *const *sets, size_t count
 static int unknown(const struct scan *scan, const char *shown, int length)
 {
 	const struct fm_option_parser *parser = scan->parser;
-	const char *instead = NULL;
+	const char *instead = NULL, *foreign = NULL;
 
 	for (const struct fm_option_alias *alias = parser->aliases; alias && alias->name; alias++)
 		if (strncmp(alias->name, shown, (size_t)length) == 0 && !alias->name[length])
 			return fm_error_set(scan->error, -EINVAL, FM_REASON_USAGE, "%s: %s", alias->name,
 					    alias->instead);
+	if (length > 2 && parser->foreign)
+		foreign = parser->foreign(shown + 2, (size_t)length - 2);
+	if (foreign)
+		return fm_error_set(scan->error, -EINVAL, FM_REASON_USAGE, "unknown option '%.*s': %s", length, shown,
+				    foreign);
 	if (length > 2)
 		instead = nearest(parser->sets, parser->count, shown + 2, (size_t)length - 2);
 	if (instead)

@@ -102,6 +102,9 @@ struct fm_option_parser {
 	const struct fm_option_alias *aliases; /* NULL-name terminated, or NULL */
 	const struct fm_option_rule *rules;    /* on values[0]; NULL-message terminated, or NULL */
 	uint32_t positional_max;
+	/* What to do about an option of another program, by its name without the dashes, which need not end there; NULL
+	 * where no program is known to have it. May be NULL. */
+	const char *(*foreign)(const char *name, size_t length);
 };
 
 /* Zeroes the struct, then fills in the defaults. One that does not parse is -EINVAL, reason internal. */

@@ -65,7 +65,7 @@ static int ends_make(struct ends *ends, bool live)
 }
 
 /* 0 or an errno. */
-static int spawn(const char *const *argv, const struct ends *ends, pid_t *pid)
+static int spawn(const char *const *argv, const struct ends *ends, bool group, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -84,7 +84,8 @@ static int spawn(const char *const *argv, const struct ends *ends, pid_t *pid)
 		posix_spawn_file_actions_adddup2(&actions, ends->child[i], i);
 	posix_spawnattr_setsigmask(&attributes, &held);
 	posix_spawnattr_setsigdefault(&attributes, &plain);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(&attributes, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+						      (group ? POSIX_SPAWN_SETPGROUP : 0)));
 	number = posix_spawnp(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
@@ -94,12 +95,14 @@ static int spawn(const char *const *argv, const struct ends *ends, pid_t *pid)
 int fm_process_start(const char *const *argv, bool live, struct fm_process *process, struct fm_error *error)
 {
 	struct ends ends = {{-1, -1, -1}, {-1, -1, -1}};
+	/* With a terminal it stays in our group, or it could not ask for a passphrase there. */
+	const bool group = !isatty(STDIN_FILENO);
 	pid_t pid = 0;
 	int number = -ends_make(&ends, live);
 
 	*process = (struct fm_process){.in = -1, .out = -1, .err = -1, .status = -1};
 	if (number == 0)
-		number = spawn(argv, &ends, &pid);
+		number = spawn(argv, &ends, group, &pid);
 	ends_close(ends.child);
 	if (number) {
 		ends_close(ends.ours);
@@ -107,6 +110,7 @@ int fm_process_start(const char *const *argv, bool live, struct fm_process *proc
 				    number == ENOENT ? "there is no such program in PATH" : strerror(number));
 	}
 	process->pid = pid;
+	process->group = group;
 	process->in = ends.ours[STDIN_FILENO];
 	process->out = ends.ours[STDOUT_FILENO];
 	process->err = ends.ours[STDERR_FILENO];
@@ -201,9 +205,11 @@ void fm_process_stop(struct fm_process *process, uint64_t grace_ns)
 		close(process->in);
 	process->in = -1;
 	if (process->pid && !fm_process_ended(process, grace_ns)) {
-		kill(process->pid, SIGTERM);
+		const pid_t whom = process->group ? -process->pid : process->pid;
+
+		kill(whom, SIGTERM);
 		if (!fm_process_ended(process, TERM_NS)) {
-			kill(process->pid, SIGKILL);
+			kill(whom, SIGKILL);
 			fm_process_ended(process, UINT64_MAX / 2);
 		}
 	}

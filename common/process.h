@@ -12,6 +12,7 @@
 
 struct fm_process {
 	pid_t pid;  /* 0: none, or gone and status has how */
+	bool group; /* it leads a process group of its own: what it starts ends with it */
 	int in;	    /* its standard input, to write to; -1 closed */
 	int out;    /* its standard output, to read from; -1 closed */
 	int err;    /* its standard error, to read from: a pipe, or a file in memory that never fills up; -1 closed */
@@ -21,8 +22,8 @@ struct fm_process {
 /*
  * Starts argv[0], found in PATH. live: errors come by a pipe as they are written, else they are kept until somebody
  * reads them. An interrupt of the terminal (SIGINT) and its end (SIGHUP) are held back from the program: it is told by
- * us, in order. It sees no other descriptor of ours. Errors of reason environment name the program: -ENOENT not
- * installed; the errno of pipe and spawn.
+ * us, in order. Where our standard input is no terminal it leads a process group. It sees no other descriptor of ours.
+ * Errors of reason environment name the program: -ENOENT not installed; the errno of pipe and spawn.
  */
 int fm_process_start(const char *const *argv, bool live, struct fm_process *process, struct fm_error *error);
 

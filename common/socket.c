@@ -295,6 +295,11 @@ static int connect_failed(const struct target *target, const struct addrinfo *ad
 	fm_socket_endpoint(target->host, target->port, endpoint);
 	if (strncmp(target->host + (target->host[0] == '['), numeric, strlen(numeric)) != 0)
 		snprintf(where, sizeof(where), " (%s)", numeric);
+	if (code == -EINVAL && strncmp(numeric, "fe80:", 5) == 0 && !strchr(target->host, '%'))
+		return fm_error_set(error, code, FM_REASON_USAGE,
+				    "%s is a link-local address, of which every interface has a network: give the "
+				    "interface too, as in %s%%eth0",
+				    numeric, numeric);
 	switch (code) {
 	case -ECONNREFUSED:
 		return fm_error_set(error, code, FM_REASON_REFUSED,

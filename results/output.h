@@ -27,6 +27,8 @@ struct fm_writer {
 	uint64_t rows;			  /* written so far */
 	char section[1024];		  /* text: the heading in force */
 	uint64_t legend[FM_LEGEND_RAILS]; /* text: hash of what was last said of each rail */
+	char reason[1024];		  /* text: what stands below the row before, and holds for the next one too */
+	bool again_told;		  /* text: what the mark for that means */
 };
 
 /* Opens path, "-" for stdout, and writes head and tail. tail: a literal. Causes as open(2), and as commit. */

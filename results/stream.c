@@ -26,6 +26,32 @@ void fm_stream_put_text(const char *kind, const char *text)
 	json_decref(value);
 }
 
+/* The columns that are not empty; a new reference. */
+static json_t *stream_columns(const struct fm_record *record)
+{
+	json_t *columns = json_object();
+	char text[FM_FIELD_BYTES];
+
+	for (const struct fm_field *field = fm_fields; field->name; field++)
+		if (fm_field_format(field, record, text, sizeof(text))[0])
+			json_object_set_new(columns, field->name, json_string(text));
+	return columns;
+}
+
+void fm_stream_put_due(const struct fm_record *record)
+{
+	json_t *columns = stream_columns(record);
+
+	if (columns)
+		fm_stream_put("due", columns);
+	json_decref(columns);
+}
+
+void fm_stream_alive(void)
+{
+	fm_stream_put("alive", json_true());
+}
+
 static int stream_open(const char *path, struct fm_writer **writer, struct fm_error *error)
 {
 	return fm_output_open(path, "", "", writer, error);
@@ -34,17 +60,12 @@ static int stream_open(const char *path, struct fm_writer **writer, struct fm_er
 static int stream_row(struct fm_writer *writer, const struct fm_record *record, struct fm_error *error)
 {
 	FILE *out = fm_output_begin(writer, error);
-	json_t *columns, *line;
-	char text[FM_FIELD_BYTES];
+	json_t *line;
 	bool whole;
 
 	if (!out)
 		return error->code;
-	columns = json_object();
-	for (const struct fm_field *field = fm_fields; field->name; field++)
-		if (fm_field_format(field, record, text, sizeof(text))[0])
-			json_object_set_new(columns, field->name, json_string(text));
-	line = json_pack("{s:o}", "row", columns);
+	line = json_pack("{s:o}", "row", stream_columns(record));
 	whole = line && json_dumpf(line, out, JSON_COMPACT) == 0 && putc('\n', out) != EOF;
 	json_decref(line);
 	return whole ? fm_output_commit(writer, error) : fm_output_discard(writer, error);

@@ -14,6 +14,8 @@
 
 enum { WIDTH = 100, DECIMALS = 3 };
 
+#define AGAIN "^" /* behind the status of a row: for the reason of the row before */
+
 enum shape { LABEL, SIZE, RAIL, DIRECTION, FIGURE, INTERVAL, WHOLE, PERCENT };
 
 /* One column of the table. Numbers and their headings stand to the right, words to the left. */
@@ -310,18 +312,44 @@ static void legend_put(FILE *out, struct fm_writer *writer, const struct fm_reco
 	wrap_put(out, text, 2, 4);
 }
 
-static void remarks_put(FILE *out, const struct fm_record *record)
+/* "unsupported: tcp has no tag_bw here", or "". */
+static void reason_format(const struct fm_record *record, char *text, size_t bytes)
 {
-	char line[FM_FIELD_BYTES + 64], reason[FM_FIELD_BYTES];
+	char reason[FM_FIELD_BYTES];
+
+	row_text(record, "reason", reason, sizeof(reason));
+	snprintf(text, bytes, "%s%s%s", record->verdict.reason_code,
+		 record->verdict.reason_code[0] && reason[0] ? ": " : "", reason);
+}
+
+/* They are the point's: said once, below its sum. */
+static bool row_has_remarks(const struct fm_record *record)
+{
+	return strcmp(record->key.load, "bidirectional") != 0 || strcmp(record->key.direction, "both") == 0;
+}
+
+/* The reason of the row before? "inconclusive" leaves no room to say so. */
+static bool reason_again(const struct fm_writer *writer, const char *reason, const struct fm_record *record)
+{
+	return reason[0] && strcmp(reason, writer->reason) == 0 && strcmp(record->verdict.status, "inconclusive") != 0;
+}
+
+/* again: the same as of the row before, so that its mark will do. */
+static void reason_put(FILE *out, struct fm_writer *writer, const char *reason, bool again)
+{
+	if (reason[0] && !again)
+		wrap_put(out, reason, 2, 4);
+	if (again && !writer->again_told)
+		wrap_put(out, AGAIN ": the reason above holds here too", 2, 4);
+	writer->again_told |= again;
+	snprintf(writer->reason, sizeof(writer->reason), "%s", reason);
+}
+
+static void counters_put(FILE *out, const struct fm_record *record)
+{
+	char line[FM_FIELD_BYTES] = "";
 	size_t used = 0;
 
-	if (record->verdict.reason[0] || record->verdict.reason_code[0]) {
-		row_text(record, "reason", reason, sizeof(reason));
-		snprintf(line, sizeof(line), "%s%s%s", record->verdict.reason_code,
-			 record->verdict.reason_code[0] && reason[0] ? ": " : "", reason);
-		wrap_put(out, line, 2, 4);
-	}
-	line[0] = '\0';
 	for (const char *const *name = remarks; *name; name++) {
 		uint64_t count = fm_field_count(fm_field_find(*name), record);
 
@@ -341,8 +369,8 @@ static int text_row(struct fm_writer *writer, const struct fm_record *record, st
 {
 	const struct column *columns = row_is_latency(record) ? latency_columns : rate_columns;
 	FILE *out = fm_output_begin(writer, error);
-	char text[FM_FIELD_BYTES];
-	bool begins;
+	char text[FM_FIELD_BYTES], reason[sizeof(writer->reason)] = "";
+	bool begins, again;
 
 	if (!out)
 		return error->code;
@@ -350,13 +378,20 @@ static int text_row(struct fm_writer *writer, const struct fm_record *record, st
 	legend_put(out, writer, record);
 	for (const struct column *column = columns; begins && column->heading; column++)
 		cell_put(out, column, column->heading);
+	if (begins)
+		writer->reason[0] = '\0';
+	reason_format(record, reason, sizeof(reason));
+	again = row_has_remarks(record) && reason_again(writer, reason, record);
 	for (const struct column *column = columns; column->heading; column++) {
 		cell_format(column, record, text, sizeof(text));
+		if (again && !column[1].heading)
+			strcat(text, " " AGAIN);
 		cell_put(out, column, text);
 	}
-	/* They are the point's: said once, below its sum. */
-	if (strcmp(record->key.load, "bidirectional") != 0 || strcmp(record->key.direction, "both") == 0)
-		remarks_put(out, record);
+	if (row_has_remarks(record)) {
+		reason_put(out, writer, reason, again);
+		counters_put(out, record);
+	}
 	return fm_output_commit(writer, error);
 }
 

@@ -33,11 +33,14 @@ extern const struct fm_writer_kind fm_writer_csv, fm_writer_json, fm_writer_text
 /*
  * Rows for another process of this program: on each line of stdout an object with one member, which says what it is.
  * {"row": {column: text}} has the columns that are not empty, as CSV has them. put adds lines of other kinds: value's
- * reference is not taken. Errors show at the next row.
+ * reference is not taken; put_due a row that is yet to be measured, as it is until then; alive a sign of life. Errors
+ * show at the next row.
  */
 extern const struct fm_writer_kind fm_writer_stream;
 void fm_stream_put(const char *kind, json_t *value);
 void fm_stream_put_text(const char *kind, const char *text);
+void fm_stream_put_due(const struct fm_record *record);
+void fm_stream_alive(void);
 /* The row of such a line, in copy->record; fills copy. -EPROTO (protocol) on what is no row of this version. */
 int fm_stream_row(const json_t *row, struct fm_record_copy *copy, struct fm_error *error);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/mempolicy.h>
 #include <linux/mman.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -68,10 +69,10 @@ static int host_allocate(int numa_node, int device, size_t bytes, struct fm_buff
 	return 0;
 }
 
-/* Huge pages of 2 MiB that nobody has taken; -1 where the kernel has none of that size. */
-static long huge_free(void)
+/* One of the kernel's counts of huge pages of 2 MiB; -1 where it has none of that size. */
+static long huge_count(const char *path)
 {
-	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	FILE *file = fopen(path, "re");
 	char text[32] = "";
 	long count = -1;
 
@@ -83,6 +84,49 @@ static long huge_free(void)
 	return count;
 }
 
+/* Those that nobody has taken. */
+static long huge_free(void)
+{
+	return huge_count("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+}
+
+/* Those taken included: what the sysctl counts. */
+static double huge_reserved(void)
+{
+	return (double)huge_count("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+}
+
+/* "1 huge page of 2 MiB" */
+static const char *huge_text(double pages, char text[48])
+{
+	snprintf(text, 48, "%.0f huge page%s of 2 MiB", pages, pages == 1 ? "" : "s");
+	return text;
+}
+
+static int huge_fail(double pages, struct fm_error *error)
+{
+	long left = huge_free();
+	char text[48];
+
+	if (left < 0)
+		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT,
+				    "this kernel has no huge pages of 2 MiB; take --memory host");
+	return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY,
+			    "this needs %s, and %ld %s free: as root, 'sysctl vm.nr_hugepages=%.0f', or take fewer "
+			    "--streams, a smaller --size or --depth",
+			    huge_text(pages, text), left, left == 1 ? "is" : "are",
+			    huge_reserved() + pages - (double)left);
+}
+
+int fm_memory_reserved(const struct fm_memory_kind *kind, double bytes, double count, struct fm_error *error)
+{
+	double pages = count * ceil(bytes / (double)ALIGNMENT);
+
+	if (kind != &fm_memory_hugepage || pages <= (double)huge_free())
+		return 0;
+	return huge_fail(pages, error);
+}
+
 static int huge_allocate(int numa_node, int device, size_t bytes, struct fm_buffer *buffer, struct fm_error *error)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 21 << MAP_HUGE_SHIFT;
@@ -90,15 +134,8 @@ static int huge_allocate(int numa_node, int device, size_t bytes, struct fm_buff
 	void *base = bytes && whole >= bytes ? mmap(NULL, whole, PROT_READ | PROT_WRITE, flags, -1, 0) : MAP_FAILED;
 
 	(void)device;
-	if (base == MAP_FAILED && huge_free() < 0)
-		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT,
-				    "this kernel has no huge pages of 2 MiB; take --memory host");
 	if (base == MAP_FAILED)
-		return fm_error_set(
-			error, -ENOMEM, FM_REASON_OUT_OF_MEMORY,
-			"cannot get %zu huge pages of 2 MiB, %ld are free: as root, 'sysctl vm.nr_hugepages=N' "
-			"with a larger N",
-			whole / ALIGNMENT, huge_free());
+		return huge_fail((double)whole / (double)ALIGNMENT, error);
 	pages_prefer(base, whole, numa_node);
 	memset(base, 0, whole);
 	*buffer = (struct fm_buffer){base, bytes, &fm_memory_hugepage, NULL, -1, true};

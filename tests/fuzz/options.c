@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 	static const struct fm_option_set *const sets[] = {&fm_pair_option_set};
 	struct fm_pair_config config;
 	void *values[] = {&config};
-	const struct fm_option_parser parser = {"fabmark pair", sets, values, 1, fm_pair_aliases, fm_pair_rules, 1};
+	const struct fm_option_parser parser = {"fabmark pair",	 sets,		values, 1,
+						fm_pair_aliases, fm_pair_rules, 1,	fm_pair_foreign};
 	char *text = malloc(count + 1), *rest = NULL, *argv[WORDS_MAX + 1] = {"pair"};
 	const char *positional[1];
 	uint32_t positionals;

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from fabmark import SHORT, Folder, main, read, real, rows  # noqa: E402
@@ -76,7 +77,7 @@ class Again(Folder):
         after, process = self.again("--size", "16", "--streams", "1", "--csv", "rows.csv")
         self.assertEqual({(r["size_bytes"], r["streams"]) for r in self.results(after)}, {("16", "1")})
         self.assertEqual(read(self.folder + "/rows.csv"), read(after + "/results.csv"))
-        self.assertIn("has no figure in one of the runs", " ".join(process.out.split()))
+        self.assertIn("send_lat 16 B was not measured then", " ".join(process.out.split()))
         # A repetition of the repetition has both; and is not bound to files of either.
         os.remove(self.folder + "/rows.csv")
         after, _ = self.again()
@@ -107,19 +108,23 @@ class Again(Folder):
     def test_by_id_and_by_path(self):
         before = self.first()
         self.first("--test", "send_lat", "--size", "1", *SHORT)
-        for which in (os.path.basename(before), "fabmark-results/" + os.path.basename(before), before):
+        for which in (os.path.basename(before), "fabmark-results/" + os.path.basename(before), before,
+                      before + "/run.json"):
             after, _ = self.again(which=which)
             self.assertEqual(len(self.results(after)), 4)
         shutil.move(self.folder + "/fabmark-results", self.folder + "/elsewhere")
         self.run_program("pair", "--again", os.path.basename(before), "--out", "elsewhere")
 
     def test_no_such_run(self):
-        self.assertIn("no finished run", self.refused("last"))
+        self.assertIn("there is no run", self.refused("last"))
         before = os.path.basename(self.first())
         err = self.refused(before[:-1] + "x" if before[-1] != "x" else before[:-1] + "y")
         self.assertIn("the nearest is " + before, err)
         self.assertIn("the newest are " + before, err)
         self.assertIn("no folder './nothing'", self.refused("./nothing"))
+        err = self.refused("yesterday")
+        self.assertNotIn("nearest", err)
+        self.assertIn("the newest are " + before, err)
 
     def damage(self, text, status=3):
         with open(self.runs()[-1] + "/run.json", "w") as file:
@@ -138,14 +143,54 @@ class Again(Folder):
         err = self.damage(json.dumps(dict(document, options={"no-such": "8"})), status=2)
         self.assertIn("cannot repeat", err)
         self.assertIn("no-such", err)
-        os.remove(self.runs()[-1] + "/run.json")
-        self.assertIn("cannot be read", self.refused(os.path.basename(self.runs()[-1])))
+        path = self.runs()[-1] + "/run.json"
+        os.remove(path)
+        self.assertIn("is missing", self.refused(os.path.basename(self.runs()[-1])))
+        os.symlink("run.json", path)
+        err = self.refused(os.path.basename(self.runs()[-1]))
+        self.assertIn("symbolic links", err)
+        self.assertNotIn("ended before", err)
 
     def test_without_earlier_rows(self):
         os.remove(self.first() + "/results.csv")
         err = self.run_program("pair", "--again", "last", status=3).err
         self.assertEqual(len(self.refused_lines(err)), 1, err)
         self.assertIn("results.csv", err)
+        self.assertIn("without --again", err)
+
+    def test_damaged_earlier_rows(self):
+        path = self.first("--test", "send_lat", "--size", "8", *SHORT) + "/results.csv"
+        whole = read(path)
+        median = rows(whole)[0]["lat_p50_us"]
+        for text in ("garbage\n", "a,b\n1,2\n", whole.replace(median, "4x", 1), whole.replace(",a_to_b,", ",,", 1)):
+            self.assertNotEqual(text, whole)
+            with open(path, "w") as file:
+                file.write(text)
+            err = self.run_program("pair", "--again", "last", status=3).err
+            self.assertEqual(len(self.refused_lines(err)), 1, err)
+            self.assertIn("the earlier rows", err)
+            self.assertIn("damaged", err)
+            self.assertIn("without --again", err)
+        with open(path, "w") as file:
+            file.write(whole)
+        self.again()
+
+    def test_a_run_that_was_killed(self):
+        killed = self.start("pair", "--local", "--test", "send_lat", "--size", "8,16,32", "--duration", "5")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (self.runs() and read(self.runs()[0] + "/results.csv").count("\n") > 1):
+            time.sleep(0.05)
+        killed.kill()
+        killed.communicate()
+        before = self.runs()[0]
+        self.assertIs(self.document(before)["finished"], False)
+        after, process = self.again("--duration", "0.1")
+        self.assertIn(f"repeating {os.path.basename(before)}, which was killed before its end", process.err)
+        self.assertEqual([r["size_bytes"] for r in self.results(after)], ["8", "16", "32"])
+        self.assertIs(self.document(after)["finished"], True)
+        text = " ".join(process.out.split())
+        self.assertIn("send_lat 8 B is", text)
+        self.assertIn("send_lat 32 B was not measured then", text)
 
     def refused_lines(self, err):
         return [line for line in err.splitlines() if not line.startswith("repeating ")]

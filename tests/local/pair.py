@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,32 @@ class Pair(Folder):
         # Nothing moves over null, so there is nothing to compare, and that is no failure.
         found = self.measure("--transport", "null", "--test", "write_bw", "--size", "8", "--verify")
         self.assertEqual([(r["status"], r["verified"]) for r in found], [("ok", "unsupported")])
+
+    def test_verify_is_told(self):
+        def words(*arguments):
+            return " ".join(self.run_program("pair", "--local", "--size", "8", "--out", "none", *arguments, *SHORT).out.split())
+        self.assertIn("; payload verified", words("--transport", "tcp", "--test", "send_lat", "--verify"))
+        self.assertNotIn("payload", words("--transport", "tcp", "--test", "send_lat"))
+        text = words("--transport", "null", "--test", "write_bw", "--verify")
+        self.assertIn("; write_bw over null: payload cannot be verified", text)
+        self.assertNotIn("payload verified", text)
+
+    def test_both_directions_of_latency_tests_alone(self):
+        process = self.run_program("pair", "--local", "--transport", "tcp", "--test", "send_lat", "--size", "8", "-b", *SHORT)
+        self.assertEqual(process.err.count("a latency test goes both ways by itself; measured one way"), 1)
+        process = self.run_program("pair", "--local", "--transport", "tcp", "--test", "send_lat,send_bw", "--size", "8", "-b",
+                                   *SHORT)
+        self.assertNotIn("by itself", process.err)
+
+    def test_a_cause_of_many_rows_is_said_once(self):
+        process = self.run_program("pair", "--local", "--transport", "tcp", "--test", "write_bw,read_bw", "--size", "8,16,32",
+                                   "--out", "none", status=3)
+        text = process.out
+        self.assertEqual(text.count("tcp has no write_bw here"), 1, text)
+        self.assertEqual(text.count("tcp has no read_bw here"), 1, text)
+        self.assertEqual(len([line for line in text.splitlines() if line.endswith(" failed ^")]), 4, text)
+        self.assertEqual(len([line for line in text.splitlines() if line.endswith(" failed")]), 2, text)
+        self.assertEqual(text.count("the reason above holds here too"), 1, text)
 
     def test_bidirectional(self):
         found = self.measure("--transport", "tcp", "--test", "send_lat,send_bw,stream_bw", "--size", "4K", "-b", "--verify",
@@ -119,7 +146,12 @@ class Pair(Folder):
         if int(read(free)) == 0:
             process = self.run_program("pair", "--local", "--test", "send_lat", "--memory", "hugepage", "--out", "none",
                                        *SHORT, status=3)
-            self.assertIn("nr_hugepages", process.err)
+            found = re.search(r"this needs (\d+) huge pages? of 2 MiB, and (\d+) (?:is|are) free.*nr_hugepages=(\d+)", process.err)
+            self.assertTrue(found, process.err)
+            need, left, reserve = map(int, found.groups())
+            # Both directions of both ends, which are this machine.
+            self.assertEqual(need, 4)
+            self.assertEqual(reserve - int(read(reserved)), need - left)
         if os.geteuid() != 0 or not os.access(reserved, os.W_OK):
             self.skipTest("reserving huge pages needs root")
         before = read(reserved)
@@ -153,10 +185,23 @@ class Pair(Folder):
         # How long all the rest takes is up to the machine. Without a budget it is 3.5 s a point.
         self.assertLess(sum(real(r["duration_s"]) for r in found), 4)
 
+    def test_a_budget_that_just_suffices(self):
+        found = self.measure("--test", "send_lat", "--size", "8,16,64", "--time-budget", "3")
+        self.assertEqual([r["status"] for r in found], ["ok"] * 3)
+        err = self.run_program("pair", "--local", "--test", "send_lat", "--size", "8,16,64", "--time-budget", "2.9",
+                               status=2).err
+        self.assertIn("3 points take at least 3 s", err)
+
+    def test_a_test_that_the_transport_lacks(self):
+        found = self.measure("--transport", "tcp", "--test", "write_bw", "--size", "8", status=3)
+        self.assertEqual([(r["status"], r["reason"]) for r in found],
+                         [("failed", "tcp has no write_bw here: it has send_lat, send_bw, stream_bw")])
+
     def test_required_confidence(self):
         found = self.measure("--test", "send_lat", "-n", "3", "--repetitions", "5", "--require-confidence", status=4)
         self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("inconclusive", "unsure")])
         self.assertTrue(found[0]["lat_p50_us"])
+        self.assertIn("give it --repetitions 6 or more", found[0]["reason"], "a longer run would have as many")
         # What was asked for and could not be measured weighs more.
         found = self.measure("--test", "send_lat,tag_lat", "-n", "3", "--repetitions", "5", "--require-confidence",
                              "--transport", "tcp", status=3)

@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
@@ -49,6 +50,27 @@ class ThreeRails(Nodes):
         self.assertEqual([p["rail"] for p in run["points"]], [0, 1, 2, 0, 1, 2])
         self.assertTrue(run["rails_in_turn"])
         self.assertEqual(run["rails_left"]["count"], 0)
+        for test, column, form in (("send_lat", "lat_p50_us", r"takes (\S+) to (\S+) us one way \(half a round trip\)"),
+                                   ("send_bw", "bw_gbps", r"reaches (\S+) to (\S+) Gb/s")):
+            said = re.search(f"{test} 4K over tcp {form} on 3 rails, slowest (\\w+)", err)
+            self.assertTrue(said, err)
+            figures = {real(r[column]): r["device_a"] for r in found if r["test"] == test}
+            self.assertAlmostEqual(float(said[1]) / min(figures), 1, delta=0.01)
+            self.assertAlmostEqual(float(said[2]) / max(figures), 1, delta=0.01)
+            self.assertEqual(said[3], figures[max(figures) if test == "send_lat" else min(figures)])
+
+    def test_again_on_all_rails(self):
+        first = self.serve("--once", "--port", "0", prefix=self.on("b"))
+        before = rows(self.run_program("pair", "10.77.0.2", "--port", first.port, "--csv", "-", "--rails", "all", *TESTS,
+                                       prefix=self.on("a")).out)
+        first.wait(timeout=30)
+        self.serve("--once", "--port", first.port, prefix=self.on("b"))
+        process = self.run_program("pair", "--again", "last", "--csv", "-", prefix=self.on("a"))
+        columns = ("test", "row_kind", "device_a", "device_b", "cpu_a", "cpu_b", "environment_id", "status")
+        self.assertEqual([[r[c] for c in columns] for r in rows(process.out)], [[r[c] for c in columns] for r in before])
+        self.assertIn("--rails=eth0=eth0,eth1=eth1,eth2=aaa", process.err)
+        # The set of all rails' CPUs says nothing of which rail and which end had which.
+        self.assertNotIn("--cpu", process.err)
 
     def test_both_directions_of_rails_that_differ(self):
         # One direction of one rail is slow: each drive is sized by its own speed, so that all have a time in common.

@@ -203,6 +203,7 @@ class OneHost(Sshd):
         self.assertIn("ssh to nodeB failed", err)
         self.assertIn("Permission denied", err)
         self.assertIn("ssh-add", err)
+        self.assertNotIn(".;", err)
 
     def test_unknown_host_key(self):
         os.remove(self.folder + "/known")
@@ -232,6 +233,29 @@ class OneHost(Sshd):
         self.assertIn("fabmark 0.0.1", err)
         self.assertIn("--remote-program", err)
 
+    def test_a_login_script_without_end(self):
+        # Nothing of what it prints may be taken for fabmark's words.
+        self.sshd("endless", "127.0.0.1", free_port(), 'ForceCommand yes Welcome | head -300; sh -c "$SSH_ORIGINAL_COMMAND"')
+        err = self.failing(host="endless")
+        self.assertIn("login script", err)
+        self.assertNotIn("Welcome", err)
+
+    def test_a_launcher_that_fails(self):
+        launcher = self.script("refuse", "echo no access today. >&2; exit 255")
+        err = self.failing(ways=["--ssh-command", launcher + " -x"])
+        self.assertIn(f"no access today; try '{launcher} -x nodeB true' by hand", err)
+
+    def test_a_launcher_ends_with_what_it_started(self):
+        # It execs nothing, and what it starts does not end with its input.
+        launcher = self.script("stay", f"sleep 97 & echo $! > {self.folder}/child; wait")
+        client = self.start("pair", "--ssh", "nodeB", "--ssh-command", launcher, *FAST)
+        self.assertTrue(await_true(lambda: os.path.exists(self.folder + "/child") and read(self.folder + "/child").strip()))
+        child = int(read(self.folder + "/child"))
+        self.addCleanup(lambda: running(child) and os.kill(child, signal.SIGKILL))
+        client.send_signal(signal.SIGINT)
+        client.communicate(timeout=30)
+        self.assertTrue(await_true(lambda: not running(child)))
+
     def test_a_server_that_cannot_start(self):
         broken = self.script("broken", f'[ "$1" = --version ] && exec {PROGRAM} --version; echo fabmark: no luck today >&2; exit 3')
         err = self.failing(ways=self.ways(broken))
@@ -241,12 +265,14 @@ class OneHost(Sshd):
     def test_an_address_that_does_not_answer(self):
         err = self.pair(*FAST, "--connect-timeout", "2", host="nodeB=192.0.2.77", status=3).err
         self.assertIn("192.0.2.77", err)
+        self.assertIn("--ssh nodeB=ADDRESS", err)
         self.assertIn(self.port, err)
         self.assertGone("serve")
 
     def test_usage(self):
         for arguments in (["--ssh", "-oProxyCommand=id"], ["--ssh", "x", "--local"], ["--ssh", "x", "--token-file", "y"],
-                          ["--ssh", "x="], ["--ssh", "x", "y", "--raw", "z"], ["--ssh", "x", "--ssh-command", " "]):
+                          ["--ssh", "x="], ["--ssh", "x", "--ssh-command", "ssh" + " -v" * 70], ["--ssh", ""],
+                          ["--ssh", "x", "y", "--raw", "z"], ["--ssh", "x", "--ssh-command", " "]):
             err = self.run_program("pair", *arguments, status=2).err
             self.assertEqual(err.count("\n"), 1, err)
 
@@ -405,6 +431,8 @@ class TwoHosts(Sshd, Nodes):
         client.send_signal(signal.SIGINT)
         _, err = client.communicate(timeout=30)
         self.assertEqual(client.returncode, 130, err)
+        self.assertIn("interrupted by SIGINT", err)
+        self.assertNotIn("SIGTERM", err, "that one is ours to the measuring end")
         found = rows(read(path))
         self.assertEqual([found[0]["status"], found[-1]["reason_code"]], ["ok", "interrupted"])
         for command in ("serve", "pair"):
@@ -422,8 +450,30 @@ class TwoHosts(Sshd, Nodes):
         _, err = client.communicate(timeout=30)
         self.assertEqual(client.returncode, 3, err)
         self.assertIn("lost nodeA", err)
-        self.assertEqual([r["status"] for r in rows(read(path))], ["ok"])
+        found = rows(read(path))
+        self.assertEqual([(r["size_bytes"], r["status"], r["reason_code"]) for r in found],
+                         [("8", "ok", ""), ("16", "failed", "peer_lost"), ("32", "skipped", "peer_lost")])
+        self.assertIn("lost nodeA", found[1]["reason"])
+        self.assertIs(json.loads(read(os.path.dirname(path) + "/run.json"))["finished"], False)
         self.assertGone("serve")
+
+    def test_measuring_end_hangs(self):
+        client, path = self.begun()
+        pid = self.lives("pair")[0]
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(lambda: running(pid) and os.kill(pid, signal.SIGKILL))
+        _, err = client.communicate(timeout=60)
+        self.assertEqual(client.returncode, 3, err)
+        self.assertIn("lost nodeA: not a sign of life", err)
+        self.assertEqual([(r["status"], r["reason_code"]) for r in rows(read(path))],
+                         [("ok", ""), ("failed", "peer_lost"), ("skipped", "peer_lost")])
+        self.assertGone("serve")
+
+    def test_an_address_without_a_way(self):
+        process = self.run_program("pair", "--ssh", "nodeA", "nodeB=192.0.2.77", *self.ways(), *FAST, "--connect-timeout", "2",
+                                   prefix=self.on("c"), status=3)
+        self.assertIn("192.0.2.77", process.err)
+        self.assertIn("HOST2=ADDRESS", process.err)
 
     def test_serving_end_killed(self):
         client, path = self.begun()

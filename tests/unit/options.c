@@ -158,7 +158,7 @@ static struct line read_line(const char *const *words)
 {
 	struct line line = {.words = 99};
 	void *const values[] = {&line.settings, &line.backend};
-	const struct fm_option_parser parser = {"fabmark pair", sets, values, 2, aliases, rules, 2};
+	const struct fm_option_parser parser = {"fabmark pair", sets, values, 2, aliases, rules, 2, NULL};
 	int argc = 0;
 
 	while (words[argc])
@@ -322,7 +322,7 @@ static void a_command_without_words_says_so(void **state)
 	struct settings settings = {0};
 	struct fm_error error;
 	void *const values[] = {&settings};
-	const struct fm_option_parser parser = {"fabmark devices", sets, values, 1, NULL, NULL, 0};
+	const struct fm_option_parser parser = {"fabmark devices", sets, values, 1, NULL, NULL, 0, NULL};
 	uint32_t count = 99;
 
 	(void)state;

@@ -86,6 +86,21 @@ static void test_no_such_server(void **state)
 	nanosleep(&(struct timespec){0, 100000000}, NULL);
 }
 
+static void test_link_local_without_a_scope(void **state)
+{
+	struct fm_token token = token_of(TOKEN);
+	struct fm_control *control;
+	struct fm_error error;
+	int probe = socket(AF_INET6, SOCK_STREAM, 0);
+
+	(void)state;
+	if (probe < 0)
+		skip();
+	close(probe);
+	assert_int_equal(fm_control_connect("fe80::1", 1, &token, in_ms(3000), -1, &control, &error), -EINVAL);
+	assert_says(&error, -EINVAL, FM_REASON_USAGE, "give the interface too, as in fe80::1%eth0");
+}
+
 static void test_wait(void **state)
 {
 	int quiet = eventfd(0, EFD_CLOEXEC), ready = eventfd(1, EFD_CLOEXEC);
@@ -125,6 +140,7 @@ static void test_texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_link_local_without_a_scope),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_blackhole),

@@ -34,6 +34,13 @@ try pair --memory tape --local
 try pair -n 100M --local
 try pair -n 100M --streams 1024 --local
 try pair -n 40M --rails eth0,eth1 --local
+try pair --again ''
+try pair --ssh ''
+try pair --rails ''
+try pair --device= --local
+try pair --rails each: --local
+try pair --run_infinitely --local
+try pair --get-server-output --local
 try serve extra
 try serve --port 70000
 try devices --jsn
