@@ -120,7 +120,7 @@ def slope(samples):
 
 
 def sessions(options):
-    samples, began, done, status = [], time.monotonic(), 0, 0
+    samples, began, done, status, broken = [], time.monotonic(), 0, 0, None
     warm_up = min(200, options.sessions // 4)
     left = until(options.seconds)
     with tempfile.TemporaryDirectory(prefix="fabmark-soak-") as folder:
@@ -133,12 +133,23 @@ def sessions(options):
                     samples.append((done, server.use()))
         except KeyboardInterrupt:
             status = interrupted()
+        except Broken as why:
+            broken = why
         finally:
             server.end()
     print(f"{done} sessions in {time.monotonic() - began:.0f} s", end="")
     if len(samples) < 2:
         print(": too few to see whether anything grows")
-        return status
+    else:
+        grows = tell_growth(samples)
+        broken = broken or grows and Broken("the server keeps something of its sessions")
+    if broken:
+        raise broken
+    return status
+
+
+def tell_growth(samples):
+    """Whether the server's use grew beyond what is allowed; says by how much."""
     first, last = samples[0][1], samples[-1][1]
     rss = [(number, use["rss"]) for number, use in samples]
     edge = max(1, len(rss) // 5)
@@ -147,16 +158,14 @@ def sessions(options):
           f"open files {first['files']} and {last['files']}, threads {first['threads']} and {last['threads']}, "
           f"anonymous RSS {first['rss']} and {last['rss']} KiB (growth of its median {growth:+.0f} KiB, {RSS_TOLERANCE_KIB} allowed; "
           f"slope {1024 * slope(rss):+.1f} bytes a session)")
-    if last["files"] > first["files"] or last["threads"] > first["threads"] or growth > RSS_TOLERANCE_KIB:
-        raise Broken("the server keeps something of its sessions")
-    return status
+    return last["files"] > first["files"] or last["threads"] > first["threads"] or growth > RSS_TOLERANCE_KIB
 
 
 # ---- failures on cue, in turn ----
 
 
 def faults(options):
-    left, turns, done, first, status = until(options.faults), 0, 0, None, 0
+    left, turns, done, first, status, broken = until(options.faults), 0, 0, None, 0, None
     with tempfile.TemporaryDirectory(prefix="fabmark-soak-") as folder:
         server = Server(folder)
         try:
@@ -171,11 +180,15 @@ def faults(options):
                 first = first or last
         except KeyboardInterrupt:
             status = interrupted()
+        except Broken as why:
+            broken = why
         finally:
             server.end()
     print(f"{done} failures in {turns} whole turns, each followed by a sound session", end="")
-    if turns < 2:
-        print("; too few turns to see whether anything grows")
+    if broken or turns < 2:
+        print("; too few turns to see whether anything grows" if turns < 2 else "")
+        if broken:
+            raise broken
         return status
     print(f"; after the first turn and the last: open "
           f"files {first['files']} and {last['files']}, threads {first['threads']} and {last['threads']}, RSS {first['rss']} "
