@@ -131,6 +131,8 @@ def sessions(options):
                 done += 1
                 if done >= warm_up and ((done - warm_up) % SAMPLE_EVERY == 0 or done == options.sessions):
                     samples.append((done, server.use()))
+            if samples and samples[-1][0] < done:
+                samples.append((done, server.use()))
         except KeyboardInterrupt:
             status = interrupted()
         except Broken as why:
