@@ -2,8 +2,11 @@
  * cmd_pages.c - prints the man pages and the shell completion from the option rows, at build time:
  * pages man [COMMAND], pages bash.
  */
+#include <ctype.h>
+
 #include "bench/command.h"
 #include "bench/config.h"
+#include "common/memory/memory.h"
 #include "transports/registry.h"
 
 static const struct fm_command *const commands[] = {&fm_command_pair, &fm_command_serve, &fm_command_devices,
@@ -28,10 +31,17 @@ static size_t sets_of(const struct fm_command *command, const struct fm_option_s
 	return command == &fm_command_pair ? 1 + fm_backend_sets(sets + 1) : 1;
 }
 
-static void man_exit_status(void)
+static void man_exit_status(const char *const *exits)
 {
-	puts(".SH EXIT STATUS\n"
-	     ".TP\n.B 0\nevery row asked for is ok\n"
+	puts(".SH EXIT STATUS");
+	for (const char *const *at = exits; at && *at; at++) {
+		int digits = (int)strcspn(*at, " ");
+
+		printf(".TP\n.B %.*s\n%s\n", digits, *at, *at + digits + 1);
+	}
+	if (exits)
+		return;
+	puts(".TP\n.B 0\nevery row asked for is ok\n"
 	     ".TP\n.B 1\na verdict failed\n"
 	     ".TP\n.B 2\nusage\n"
 	     ".TP\n.B 3\ncould not measure: environment, peer lost, or any failed row\n"
@@ -47,7 +57,7 @@ static void man_overview(void)
 	     ".SH COMMANDS");
 	for (const struct fm_command *const *at = commands; *at; at++)
 		printf(".TP\n.BR fabmark-%s (1)\n%s\n", (*at)->name, (*at)->help);
-	man_exit_status();
+	man_exit_status(NULL);
 	puts(".SH FILES\n"
 	     ".TP\n.I fabmark-results/<run-id>/results.csv\none row per point, written when it is measured\n"
 	     ".TP\n.I fabmark-results/<run-id>/run.json\nwhat varies between runs\n"
@@ -58,16 +68,53 @@ static void man_overview(void)
 	     "run time; on both nodes");
 }
 
+/* Text as it stands, for groff: blank-led and empty lines are its own business. */
+static void man_text(const char *text)
+{
+	puts(".nf");
+	for (const char *at = text; *at; at += strcspn(at, "\n"), at += *at == '\n') {
+		/* A quote or a full stop at the beginning of a line would be a request. */
+		fputs(*at == '\'' || *at == '.' ? "\\&" : "", stdout);
+		for (const char *letter = at; *letter && *letter != '\n'; letter++) {
+			/* A plain hyphen or quote would be printed as another sign. */
+			if (*letter == '-')
+				fputs("\\-", stdout);
+			else if (*letter == '\'')
+				fputs("\\(aq", stdout);
+			else if (*letter == '\\')
+				fputs("\\e", stdout);
+			else
+				putchar(*letter);
+		}
+		putchar('\n');
+	}
+	puts(".fi");
+}
+
+/* Man pages are named in capitals, whole. */
+static void man_title(const struct fm_command *command)
+{
+	printf(".TH FABMARK-");
+	for (const char *at = command->name; *at; at++)
+		putchar(toupper((unsigned char)*at));
+	puts(" 1 \"\" \"fabmark " FM_VERSION "\"");
+}
+
 static void man_command(const struct fm_command *command)
 {
 	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX];
 	size_t count = sets_of(command, sets);
 
-	printf(".TH FABMARK-%s 1 \"\" \"fabmark " FM_VERSION "\"\n", command->name);
+	man_title(command);
 	printf(".SH NAME\nfabmark-%s \\- %s\n", command->name, command->help);
-	printf(".SH SYNOPSIS\n.B fabmark %s\n%s\n.SH OPTIONS\n", command->name, command->usage);
+	printf(".SH SYNOPSIS\n.B fabmark %s\n%s\n", command->name, command->usage);
+	if (command->about) {
+		puts(".SH DESCRIPTION");
+		man_text(command->about);
+	}
+	puts(".SH OPTIONS");
 	fm_options_man(sets, count, stdout);
-	man_exit_status();
+	man_exit_status(command->exits);
 	puts(".SH SEE ALSO\n.BR fabmark (1)");
 }
 
@@ -88,7 +135,8 @@ static void bash_completion(void)
 {
 	puts("# bash completion of fabmark; made from its option rows\n"
 	     "_fabmark() {\n"
-	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words= folder=fabmark-results "
+	     "i\n"
 	     "\tCOMPREPLY=()\n"
 	     "\tif [ \"$COMP_CWORD\" -eq 1 ]; then");
 	printf("\t\twords=\"--help --version");
@@ -104,8 +152,22 @@ static void bash_completion(void)
 	printf("\" ;;\n\t\t--test) words=\"all lat bw");
 	for (int i = 0; i < FM_TEST_COUNT; i++)
 		printf(" %s", fm_tests[i].name);
+	printf("\" ;;\n\t\t--memory) words=\"");
+	for (const struct fm_memory_kind *const *at = fm_memory_kinds; *at; at++)
+		printf("%s%s", at == fm_memory_kinds ? "" : " ", (*at)->name);
 	puts("\" ;;\n"
-	     "\t\t--csv|--json|--raw|--token-file|--out) mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return ;;\n"
+	     "\t\t--rails) words=\"one all each\" ;;\n"
+	     "\t\t--again)\n"
+	     "\t\t\tfor ((i = 2; i < COMP_CWORD; i++)); do\n"
+	     "\t\t\t\t[ \"${COMP_WORDS[i]}\" = --out ] && folder=${COMP_WORDS[i+1]}\n"
+	     "\t\t\tdone\n"
+	     "\t\t\twords=\"last $(compgen -d -- \"$folder/\" | sed 's|.*/||' | tr '\\n' ' ')\" ;;\n"
+	     "\t\t--csv|--json|--raw|--token-file)\n"
+	     "\t\t\tcompopt -o filenames 2>/dev/null # fails outside of a completion\n"
+	     "\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return ;;\n"
+	     "\t\t--out)\n"
+	     "\t\t\tcompopt -o filenames 2>/dev/null\n"
+	     "\t\t\tmapfile -t COMPREPLY < <(compgen -d -- \"$word\"; compgen -W none -- \"$word\"); return ;;\n"
 	     "\t\tesac\n\tfi\n"
 	     "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
 	     "}\n"

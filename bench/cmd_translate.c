@@ -32,6 +32,15 @@ static const struct fm_option rows[] = {
 static const struct fm_option_set option_set = {"", rows, sizeof(rows) / sizeof(rows[0]),
 						sizeof(struct translate_config)};
 
+static const char about[] = "Prints one line to paste: pair for a client's command, serve for a server's.\n"
+			    "Notes on stderr say option by option what means something else here, what is not\n"
+			    "needed and what has no counterpart. Nothing is run.\n"
+			    "\n"
+			    "  $ fabmark translate 'iperf3 -c node7 -P 4'\n"
+			    "  fabmark pair node7 --transport tcp --test stream_bw --size 128K --streams 4\n";
+
+static const char *const exits[] = {"0 printed", "2 the command is not understood", "3 not printed", NULL};
+
 /* Our own options end at the first word that is none: those behind it are the other program's. */
 static int own_words(const struct fm_program *program)
 {
@@ -83,6 +92,22 @@ static int translate_text(const char *text, bool quiet, struct fm_error *error)
 	return code;
 }
 
+/* Ours behind the command: a word of the other program that has blanks, or one that only we know. */
+static int check_order(int argc, char *const *argv, struct fm_error *error)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	bool whole = argc > 0 && strpbrk(slash ? slash : argv[0], " \t\n");
+
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--quiet") == 0 || (whole && argv[i][0] == '-'))
+			return fm_error_set(
+				error, -EINVAL, FM_REASON_USAGE,
+				"'%.64s' stands behind the command; options of translate go in front of it: "
+				"fabmark translate --quiet 'COMMAND...'",
+				argv[i]);
+	return 0;
+}
+
 static int translate_run(const struct fm_command *command, const struct fm_program *program, struct fm_error *error)
 {
 	const struct fm_option_set *sets[] = {&option_set};
@@ -100,6 +125,8 @@ static int translate_run(const struct fm_command *command, const struct fm_progr
 		fm_command_help(command, sets, 1);
 		return FM_EXIT_OK;
 	}
+	if (check_order(program->argc - first, program->argv + first, error))
+		return fm_exit_code(error, 0);
 	if (program->argc - first == 1)
 		return translate_text(program->argv[first], config.quiet, error);
 	return translate_words(program->argc - first, program->argv + first, config.quiet, error);
@@ -109,6 +136,8 @@ const struct fm_command fm_command_translate = {
 	.name = "translate",
 	.help = "what a perftest, ucx_perftest or iperf3 command line is in fabmark's words",
 	.usage = "[OPTION...] 'COMMAND...' | -- COMMAND...",
+	.about = about,
+	.exits = exits,
 	.options = &option_set,
 	.run = translate_run,
 };

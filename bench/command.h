@@ -27,6 +27,8 @@ struct fm_program {
 struct fm_command {
 	const char *name, *help; /* help: one line for 'fabmark --help' */
 	const char *usage;	 /* "[HOST | --local] [OPTION...]" */
+	const char *about;	 /* what --help and the man page say below that, in lines of 80 columns; NULL nothing */
+	const char *const *exits; /* "CODE MEANING" each, the last NULL; NULL: those of a measurement */
 	const struct fm_option_set *options;
 	/* Returns the exit code; a failure's sentence is in error, reason usage means exit code 2. */
 	int (*run)(const struct fm_command *command, const struct fm_program *program, struct fm_error *error);

@@ -26,7 +26,16 @@ int fm_exit_code(const struct fm_error *error, int signal)
 void fm_command_help(const struct fm_command *command, const struct fm_option_set *const *sets, size_t count)
 {
 	printf("usage: fabmark %s %s\n\n%s.\n\n", command->name, command->usage, command->help);
+	if (command->about)
+		printf("%s\n", command->about);
 	fm_options_help(sets, count, stdout);
+	if (command->exits) {
+		printf("\nExit codes:");
+		for (const char *const *at = command->exits; *at; at++)
+			printf("%s %s", at == command->exits ? "" : ",", *at);
+		printf(".\n");
+		return;
+	}
 	printf("\nExit codes: 0 every row asked for is ok, 1 a verdict failed, 2 usage, 3 could not measure,\n"
 	       "4 inconclusive, 130 or 143 interrupted (rows are kept).\n");
 }

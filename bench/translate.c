@@ -12,12 +12,10 @@
 #include "transports/like.h"
 #include "transports/registry.h"
 
-enum { SHOWN_MAX = 64 };
+enum { SHOWN_MAX = FM_TRANSLATE_SHOWN_MAX };
 
 const struct fm_future_option fm_future_options[] = {
-	{"bidirectional", 'b', "type the line on the other node too for the other direction"},
-	{"verify", 0, NULL},
-	{"queue-pairs", 'q', NULL},
+	{"queue-pairs", 'q', "connections: --streams N"},
 	{"connection", 'c', NULL},
 	{"gid-index", 'x', NULL},
 	{"mtu", 'm', NULL},
@@ -35,56 +33,6 @@ const struct fm_future_option fm_future_options[] = {
 
 /* Options of which our line names both ends: LOCAL=REMOTE. */
 static const char *const both_ends[] = {"device", "memory", "cpu", "gid-index", "data-address"};
-
-void fm_translation_note(struct fm_translation *translation, const char *typed, const char *format, ...)
-{
-	char *note, sentence[FM_TRANSLATE_NOTE_BYTES];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(sentence, sizeof(sentence), format, arguments);
-	va_end(arguments);
-	if (translation->note_count == FM_TRANSLATE_NOTES_MAX)
-		return;
-	note = translation->notes[translation->note_count];
-	snprintf(note, FM_TRANSLATE_NOTE_BYTES, "%.*s%s%.*s", SHOWN_MAX, typed, *typed ? ": " : "",
-		 FM_TRANSLATE_NOTE_BYTES - SHOWN_MAX - 3, sentence);
-	for (uint32_t i = 0; i < translation->note_count; i++)
-		if (strcmp(translation->notes[i], note) == 0)
-			return;
-	translation->note_count++;
-}
-
-struct fm_wanted *fm_translation_wanted(struct fm_translation *translation, const char *name)
-{
-	for (uint32_t i = 0; i < translation->wanted_count; i++)
-		if (strcmp(translation->wanted[i].name, name) == 0)
-			return &translation->wanted[i];
-	return NULL;
-}
-
-void fm_translation_want(struct fm_translation *translation, const char *name, const char *value, const char *typed)
-{
-	struct fm_wanted *wanted = fm_translation_wanted(translation, name);
-
-	if (!wanted) {
-		/* The tables name fewer targets than there is room for; a test counts them. */
-		if (translation->wanted_count == FM_TRANSLATE_WANTED_MAX)
-			return;
-		wanted = &translation->wanted[translation->wanted_count++];
-	}
-	snprintf(wanted->name, sizeof(wanted->name), "%s", name);
-	snprintf(wanted->value, sizeof(wanted->value), "%s", value);
-	snprintf(wanted->typed, sizeof(wanted->typed), "%s", typed);
-}
-
-void fm_translation_drop(struct fm_translation *translation, const char *name)
-{
-	struct fm_wanted *wanted = fm_translation_wanted(translation, name);
-
-	if (wanted)
-		*wanted = translation->wanted[--translation->wanted_count];
-}
 
 /* ---- reading their line ---- */
 
@@ -153,10 +101,16 @@ static int unknown(const struct scan *scan, const char *shown, const char *neare
 			    nearest ? "" : "; leave it out");
 }
 
+size_t fm_translation_reach(size_t length)
+{
+	/* A letter in four, but none of what is too short to be recognised. */
+	return length < 3 ? 1 : length < 8 ? 2 : length / 4 + 1;
+}
+
 /* The option that was probably meant; NULL where none is near. */
 static const char *nearest_option(const struct fm_foreign_option *rows, const char *name, size_t length)
 {
-	size_t least = length / 3 + 2;
+	size_t least = fm_translation_reach(length);
 	const char *best = NULL;
 
 	for (; !is_end(rows); rows++) {
@@ -297,7 +251,7 @@ static int find_program(const char *word, const struct fm_foreign_program **prog
 	size_t least;
 
 	word = base_name(word);
-	least = strlen(word) / 3 + 2;
+	least = fm_translation_reach(strlen(word));
 	for (const struct fm_foreign_program *at = fm_foreign_programs; at->name; at++) {
 		size_t distance = fm_options_distance(word, strlen(word), at->name, strlen(at->name));
 
@@ -411,14 +365,27 @@ static int add_word(struct fm_translation *translation, const char *word, struct
 	return 0;
 }
 
-/* Names that a parser takes and the program refuses later: a backend or a memory kind that this build lacks. */
+/*
+ * Without its transport the line would measure another one without a word, so it stays in and fails; the user hears it
+ * first.
+ */
+static void tell_lacking_transport(struct fm_translation *translation, const char *name)
+{
+	if (strcmp(name, "auto") == 0 || strcmp(name, "all") == 0 || fm_transport_find(name) ||
+	    translation->note_count == FM_TRANSLATE_NOTES_MAX)
+		return;
+	fm_translation_note(translation, translation->program->name,
+			    "this build has no transport '%s', so the line fails; 'fabmark devices' lists those that "
+			    "there are, and --transport auto takes one of them",
+			    name);
+	fm_translation_raise_note(translation);
+}
+
+/* Names that a parser takes and the program refuses later: a memory kind that this build lacks. */
 static const char *absent(const struct fm_option *row, const char *value)
 {
 	char kind[FM_TEXT_MAX];
 
-	if (strcmp(row->name, "transport") == 0 && strcmp(value, "auto") != 0 && strcmp(value, "all") != 0 &&
-	    !fm_transport_find(value))
-		return "this build has no such transport; 'fabmark devices' lists those that there are";
 	snprintf(kind, sizeof(kind), "%s", value);
 	kind[strcspn(kind, "=")] = '\0';
 	if (strcmp(row->name, "memory") == 0 && !fm_memory_find(kind))
@@ -452,6 +419,7 @@ static int add_option(struct fm_translation *translation, const struct fm_option
 	wanted->used = true;
 	source(wanted, from, sizeof(from));
 	if (lack || check_value(set, row, wanted->value, &why)) {
+		fm_translation_drop_notes(translation, from);
 		if (*wanted->typed)
 			fm_translation_note(translation, from, "left out: --%s %.*s: %s", row->name, SHOWN_MAX,
 					    wanted->value, lack ? lack : why.text);
@@ -459,6 +427,8 @@ static int add_option(struct fm_translation *translation, const struct fm_option
 			fm_translation_note(translation, from, "left out: %s", lack ? lack : why.text);
 		return 0;
 	}
+	if (strcmp(row->name, "transport") == 0)
+		tell_lacking_transport(translation, wanted->value);
 	if (fm_option_type_of(row)->takes_value && wanted->value[0] == '-' && wanted->value[1]) {
 		snprintf(word, sizeof(word), "--%s=%s", row->name, wanted->value);
 		return add_word(translation, word, error);
@@ -493,6 +463,7 @@ static void tell_leftovers(struct fm_translation *translation)
 		if (wanted->used || wanted->name[0] == '@' || (!translation->host && !*wanted->typed))
 			continue;
 		source(wanted, from, sizeof(from));
+		fm_translation_drop_notes(translation, from);
 		for (size_t j = 0; j < sizeof(both_ends) / sizeof(both_ends[0]); j++)
 			if (strcmp(both_ends[j], wanted->name) == 0)
 				ends = " LOCAL=REMOTE, for both ends";
@@ -548,6 +519,8 @@ static int write_line(struct fm_translation *translation, struct fm_error *error
 	const char *host = translation->host;
 	int code;
 
+	if (host && !host[0])
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "the host is empty; give its name or address");
 	if (host && host[0] == '-')
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE, "'%.*s' is no host, but looks like an option",
 				    SHOWN_MAX, host);
@@ -578,5 +551,6 @@ int fm_translate(const struct fm_translate_rows *rows, int argc, char *const *ar
 		return code;
 	if (translation->host && translation->program->note)
 		fm_translation_note(translation, translation->program->name, "%s", translation->program->note);
+	translation->read_notes = translation->note_count;
 	return write_line(translation, error);
 }

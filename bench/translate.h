@@ -14,6 +14,7 @@ enum {
 	FM_TRANSLATE_WANTED_MAX = 48,
 	FM_TRANSLATE_NOTES_MAX = 96,
 	FM_TRANSLATE_NOTE_BYTES = 400,
+	FM_TRANSLATE_SHOWN_MAX = 64, /* characters of a word that a sentence quotes */
 	FM_TRANSLATE_LINE_BYTES = 8192
 };
 
@@ -90,6 +91,7 @@ struct fm_translation {
 	const struct fm_foreign_program *program;
 	const char *host; /* NULL: the server's half */
 	uint32_t wanted_count, note_count;
+	uint32_t read_notes; /* the first so many come from reading the line, the others from writing ours */
 	struct fm_wanted wanted[FM_TRANSLATE_WANTED_MAX];
 	char notes[FM_TRANSLATE_NOTES_MAX][FM_TRANSLATE_NOTE_BYTES];
 	char line[FM_TRANSLATE_LINE_BYTES]; /* the command to paste, quoted for a POSIX shell, without a newline */
@@ -116,8 +118,14 @@ void fm_translation_want(struct fm_translation *translation, const char *name, c
 struct fm_wanted *fm_translation_wanted(struct fm_translation *translation, const char *name);
 /* No longer asks for it. */
 void fm_translation_drop(struct fm_translation *translation, const char *name);
+/* Names within fewer letters than this of a mistyped one of that length are offered instead. */
+size_t fm_translation_reach(size_t length);
 /* Adds "typed: sentence"; the same note is told once. */
 __attribute__((format(printf, 3, 4))) void fm_translation_note(struct fm_translation *translation, const char *typed,
 							       const char *format, ...);
+/* Takes back what the reading of the line has noted of this option: another sentence is about to say more of it. */
+void fm_translation_drop_notes(struct fm_translation *translation, const char *typed);
+/* The last note becomes the first. */
+void fm_translation_raise_note(struct fm_translation *translation);
 
 #endif

@@ -1,23 +1,23 @@
 /*
  * translate_iperf3.c - the options of iperf3 3.12, as its --help has them, in ours.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 
-#include "bench/translate.h"
+#include "bench/translate_rows.h"
 
-#define NOT_NEEDED(why) "not needed: " why
-#define NO_COUNTERPART	"no counterpart"
-#define NO_LOGIN	"no counterpart: a token that both nodes share guards fabmark serve"
-#define TCP_ONLY	"no counterpart: the line measures TCP"
+#define NO_LOGIN "no counterpart: a token that both nodes share guards fabmark serve"
+#define TCP_ONLY "no counterpart: the line measures TCP"
 
-#define FLAG(letter_, name_, target_, value_, note_)                                                                   \
-	{                                                                                                              \
-		letter_, name_, FM_FOREIGN_FLAG, target_, value_, note_, NULL                                          \
-	}
-#define VALUE(letter_, name_, target_, value_, note_)                                                                  \
-	{                                                                                                              \
-		letter_, name_, FM_FOREIGN_VALUE, target_, value_, note_, NULL                                         \
-	}
+/* Of fe80::1%eth0, what stands behind the '%' is part of the address. */
+static bool is_link_local(const char *text)
+{
+	char address[FM_TEXT_MAX];
+	struct in6_addr parsed;
+
+	snprintf(address, sizeof(address), "%.*s", (int)strcspn(text, "%"), text);
+	return inet_pton(AF_INET6, address, &parsed) == 1 && IN6_IS_ADDR_LINKLOCAL(&parsed);
+}
 
 /* HOST or HOST%DEVICE. */
 static int convert_host(struct fm_translation *translation, const struct fm_foreign_option *row, const char *typed,
@@ -27,7 +27,7 @@ static int convert_host(struct fm_translation *translation, const struct fm_fore
 
 	(void)row, (void)error;
 	snprintf(host, sizeof(host), "%s", text);
-	if (strchr(host, '%')) {
+	if (strchr(host, '%') && !is_link_local(host)) {
 		fm_translation_want(translation, "device", strchr(host, '%') + 1, typed);
 		*strchr(host, '%') = '\0';
 	}
@@ -43,7 +43,7 @@ static int convert_bind(struct fm_translation *translation, const struct fm_fore
 
 	(void)row, (void)error;
 	snprintf(address, sizeof(address), "%s", text);
-	if (strchr(address, '%')) {
+	if (strchr(address, '%') && !is_link_local(address)) {
 		fm_translation_want(translation, "device", strchr(address, '%') + 1, typed);
 		return 0;
 	}
@@ -67,7 +67,7 @@ static int convert_affinity(struct fm_translation *translation, const struct fm_
 
 static const struct fm_foreign_option options[] = {
 	FLAG('s', "server", "@serve", NULL, NULL),
-	{'c', "client", FM_FOREIGN_VALUE, NULL, NULL, NULL, convert_host},
+	CONVERTED('c', "client", convert_host),
 	VALUE('p', "port", "port", NULL,
 	      "both nodes' fabmark needs it: an iperf3 that listens on that port is in its way"),
 	VALUE('t', "time", "duration", NULL,
@@ -76,8 +76,8 @@ static const struct fm_foreign_option options[] = {
 	VALUE('P', "parallel", "streams", NULL, "one thread for all, as in iperf3 before 3.16; --threads for more"),
 	FLAG('R', "reverse", NULL, NULL, "type the line on the other node: payload goes from where it is typed"),
 	FLAG(0, "bidir", "bidirectional", NULL, NULL),
-	{'A', "affinity", FM_FOREIGN_VALUE, NULL, NULL, NULL, convert_affinity},
-	{'B', "bind", FM_FOREIGN_VALUE, NULL, NULL, NULL, convert_bind},
+	CONVERTED('A', "affinity", convert_affinity),
+	CONVERTED('B', "bind", convert_bind),
 	VALUE(0, "bind-dev", "device", NULL, NULL),
 	VALUE('C', "congestion", "congestion", NULL, NULL),
 	VALUE(0, "linux-congestion", "congestion", NULL, NULL),
@@ -98,10 +98,10 @@ static const struct fm_foreign_option options[] = {
 	FLAG(0, "sctp", NULL, NULL, TCP_ONLY),
 	VALUE('X', "xbind", NULL, NULL, TCP_ONLY),
 	VALUE(0, "nstreams", NULL, NULL, TCP_ONLY),
-	VALUE('b', "bitrate", NULL, NULL, "no counterpart: fabmark sends as fast as it can"),
-	VALUE(0, "bandwidth", NULL, NULL, "no counterpart: fabmark sends as fast as it can"),
-	VALUE(0, "pacing-timer", NULL, NULL, "no counterpart: fabmark sends as fast as it can"),
-	VALUE(0, "fq-rate", NULL, NULL, "no counterpart: fabmark sends as fast as it can"),
+	VALUE('b', "bitrate", NULL, NULL, NO_PACING),
+	VALUE(0, "bandwidth", NULL, NULL, NO_PACING),
+	VALUE(0, "pacing-timer", NULL, NULL, NO_PACING),
+	VALUE(0, "fq-rate", NULL, NULL, NO_PACING),
 	FLAG('Z', "zerocopy", NULL, NULL, "no counterpart: fabmark sends from memory, by copy"),
 	VALUE('S', "tos", NULL, NULL, NO_COUNTERPART),
 	VALUE(0, "dscp", NULL, NULL, NO_COUNTERPART),
@@ -114,10 +114,10 @@ static const struct fm_foreign_option options[] = {
 	VALUE(0, "rcv-timeout", "peer-timeout", "%ms", NULL),
 	VALUE(0, "snd-timeout", NULL, NULL, "no counterpart: --peer-timeout ends a run on which nothing moves"),
 	FLAG('V', "verbose", NULL, NULL, NOT_NEEDED("run.json has what was in force")),
-	{'d', "debug", FM_FOREIGN_ATTACHED, NULL, NULL, NO_COUNTERPART, NULL},
+	ATTACHED('d', "debug", NO_COUNTERPART),
 	VALUE(0, "logfile", NULL, NULL, "use the shell: > FILE; rows are in --out, --csv or --json anyway"),
 	FLAG(0, "forceflush", NULL, NULL, NOT_NEEDED("a row is written when it is measured")),
-	{0, "timestamps", FM_FOREIGN_ATTACHED, NULL, NULL, NOT_NEEDED("time_utc stands in each row"), NULL},
+	ATTACHED(0, "timestamps", NOT_NEEDED("time_utc stands in each row")),
 	FLAG(0, "get-server-output", NULL, NULL, NOT_NEEDED("the figures are those of both ends")),
 	FLAG(0, "udp-counters-64bit", NULL, NULL, TCP_ONLY),
 	FLAG(0, "repeating-payload", NULL, NULL, NO_COUNTERPART),
@@ -132,11 +132,11 @@ static const struct fm_foreign_option options[] = {
 	FLAG('1', "one-off", "once", NULL, NULL),
 	FLAG('D', "daemon", NULL, NULL, "no counterpart: let the shell (&) or systemd put it into the background"),
 	VALUE('I', "pidfile", NULL, NULL, NO_COUNTERPART),
-	VALUE(0, "server-bitrate-limit", NULL, NULL, "no counterpart: fabmark sends as fast as it can"),
+	VALUE(0, "server-bitrate-limit", NULL, NULL, NO_PACING),
 	VALUE(0, "idle-timeout", "idle-timeout", NULL, "fabmark serve ends then, where iperf3 starts anew"),
 	FLAG('v', "version", NULL, NULL, "'fabmark --version' tells our version"),
 	FLAG('h', "help", NULL, NULL, "'fabmark pair --help' lists our options"),
-	{0, NULL, FM_FOREIGN_FLAG, NULL, NULL, NULL, NULL},
+	END,
 };
 
 static int iperf3_end(struct fm_translation *translation, struct fm_error *error)

@@ -3,22 +3,10 @@
  */
 #include <errno.h>
 
-#include "bench/translate.h"
+#include "bench/translate_rows.h"
 
-#define NOT_NEEDED(why)	  "not needed: " why
-#define NO_COUNTERPART	  "no counterpart"
 #define AS_IT_WORKS	  NOT_NEEDED("fabmark works that way anyway")
 #define IN_EACH_ROW(what) NOT_NEEDED(what " stands in each row")
-#define NO_PACING	  "no counterpart: fabmark sends as fast as it can"
-
-#define FLAG(letter_, name_, target_, value_, note_)                                                                   \
-	{                                                                                                              \
-		letter_, name_, FM_FOREIGN_FLAG, target_, value_, note_, NULL                                          \
-	}
-#define VALUE(letter_, name_, target_, value_, note_)                                                                  \
-	{                                                                                                              \
-		letter_, name_, FM_FOREIGN_VALUE, target_, value_, note_, NULL                                         \
-	}
 
 static const struct fm_foreign_option options[] = {
 	VALUE('d', "ib-dev", "device", NULL, NULL),
@@ -45,7 +33,7 @@ static const struct fm_foreign_option options[] = {
 	VALUE('Q', "cq-mod", "cq-moderation", NULL, NULL),
 	FLAG('e', "events", "events", NULL, NULL),
 	VALUE('X', "vector", NULL, NULL, NO_COUNTERPART),
-	VALUE('p', "port", "port", NULL, "fabmark serve on the other node needs the same --port"),
+	VALUE('p', "port", "port", NULL, "the fabmark commands of both nodes need the same --port"),
 	FLAG('R', "rdma_cm", "rdma-cm", NULL, NULL),
 	FLAG('z', "com_rdma_cm", NULL, NULL,
 	     NOT_NEEDED("fabmark exchanges addresses over a TCP connection of its own")),
@@ -123,7 +111,7 @@ static const struct fm_foreign_option options[] = {
 	VALUE(0, "data_enc_key_app_path", NULL, NULL, "no counterpart: fabmark does not measure the NIC's encryption"),
 	FLAG('h', "help", NULL, NULL, "'fabmark pair --help' lists our options"),
 	FLAG('V', "version", NULL, NULL, "'fabmark --version' tells our version"),
-	{0, NULL, FM_FOREIGN_FLAG, NULL, NULL, NULL, NULL},
+	END,
 };
 
 /* -i PORT belongs to the device. */
@@ -138,6 +126,11 @@ static void join_port(struct fm_translation *translation)
 	if (!device) {
 		fm_translation_note(translation, port->typed,
 				    "left out: a port is named with its device; add --device NAME:%s", port->value);
+		return;
+	}
+	if (strchr(device->value, ':')) {
+		if (strcmp(strchr(device->value, ':') + 1, port->value) != 0)
+			fm_translation_note(translation, port->typed, "left out: %s names another port", device->typed);
 		return;
 	}
 	snprintf(value, sizeof(value), "%.*s:%.*s", FM_TEXT_MAX / 2, device->value, FM_TEXT_MAX / 2 - 2, port->value);

@@ -51,10 +51,11 @@ static bool joins(const char *at)
 	return at[0] == '\\' && at[1] == '\n';
 }
 
+/* Comments too: a word that begins with '#' hides the rest of its line. */
 static void skip_blanks(struct split *split)
 {
-	while (joins(split->at) || (*split->at && strchr(" \t\n", *split->at)))
-		split->at += joins(split->at) ? 2 : 1;
+	while (joins(split->at) || (*split->at && strchr(" \t\n#", *split->at)))
+		split->at += joins(split->at) ? 2 : *split->at == '#' ? strcspn(split->at, "\n") : 1;
 }
 
 /* One word, to the blank behind it. */

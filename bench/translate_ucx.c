@@ -4,23 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "bench/translate.h"
-
-#define NOT_NEEDED(why) "not needed: " why
-#define NO_COUNTERPART	"no counterpart"
-
-#define FLAG(letter_, target_, value_, note_)                                                                          \
-	{                                                                                                              \
-		letter_, NULL, FM_FOREIGN_FLAG, target_, value_, note_, NULL                                           \
-	}
-#define VALUE(letter_, target_, value_, note_)                                                                         \
-	{                                                                                                              \
-		letter_, NULL, FM_FOREIGN_VALUE, target_, value_, note_, NULL                                          \
-	}
-#define CONVERTED(letter_, convert_)                                                                                   \
-	{                                                                                                              \
-		letter_, NULL, FM_FOREIGN_VALUE, NULL, NULL, NULL, convert_                                            \
-	}
+#include "bench/translate_rows.h"
 
 #define BOTH_FIGURES "latency and rate are two tests here"
 #define UCT	     "that is UCX's lower layer, UCT; fabmark measures UCP, which applications use"
@@ -61,7 +45,7 @@ static int convert_test(struct fm_translation *translation, const struct fm_fore
 			const char *text, struct fm_error *error)
 {
 	const char *nearest = NULL;
-	size_t least = strlen(text) / 3 + 2;
+	size_t least = fm_translation_reach(strlen(text));
 
 	(void)row;
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
@@ -151,45 +135,45 @@ static int convert_wait(struct fm_translation *translation, const struct fm_fore
 }
 
 static const struct fm_foreign_option options[] = {
-	CONVERTED('t', convert_test),
-	CONVERTED('s', convert_size),
-	CONVERTED('m', convert_memory),
-	VALUE('n', "iterations", NULL,
+	CONVERTED('t', NULL, convert_test),
+	CONVERTED('s', NULL, convert_size),
+	CONVERTED('m', NULL, convert_memory),
+	VALUE('n', NULL, "iterations", NULL,
 	      "operations of one repetition, not of the whole test: fabmark repeats until the figure is sure to 1%; "
 	      "--repetitions 1 measures once"),
-	VALUE('w', NULL, NULL, NOT_NEEDED("fabmark warms up until the speed is steady")),
-	VALUE('c', "cpu", "%=", "this node's; the other's are chosen, or --cpu LOCAL=REMOTE"),
-	VALUE('O', "depth", NULL, NULL),
-	VALUE('i', NULL, NULL, NO_COUNTERPART),
-	FLAG('l', NULL, NULL,
+	VALUE('w', NULL, NULL, NULL, NOT_NEEDED("fabmark warms up until the speed is steady")),
+	VALUE('c', NULL, "cpu", "%=", "this node's; the other's are chosen, or --cpu LOCAL=REMOTE"),
+	VALUE('O', NULL, "depth", NULL, NULL),
+	VALUE('i', NULL, NULL, NULL, NO_COUNTERPART),
+	FLAG('l', NULL, NULL, NULL,
 	     "a process that talks to itself has no counterpart; --local measures between two processes"),
-	FLAG('o', NULL, NULL, "no counterpart: the far end always makes progress"),
-	FLAG('B', NULL, NULL, NO_COUNTERPART),
-	VALUE('b', NULL, NULL, "no counterpart: give several --test and --size in one line"),
-	VALUE('R', NULL, NULL, NOT_NEEDED("p50 to p99.99 stand in each row")),
-	VALUE('p', "port", NULL, "fabmark serve on the other node needs the same --port"),
-	FLAG('6', NULL, NULL, "not needed: an IPv6 address as host says it"),
-	FLAG('h', NULL, NULL, "'fabmark pair --help' lists our options"),
-	FLAG('N', NULL, NULL, NO_COUNTERPART),
-	FLAG('f', NULL, NULL, NOT_NEEDED("fabmark prints no figures in between")),
-	FLAG('v', "csv", "-",
+	FLAG('o', NULL, NULL, NULL, "no counterpart: the far end always makes progress"),
+	FLAG('B', NULL, NULL, NULL, NO_COUNTERPART),
+	VALUE('b', NULL, NULL, NULL, "no counterpart: give several --test and --size in one line"),
+	VALUE('R', NULL, NULL, NULL, NOT_NEEDED("p50 to p99.99 stand in each row")),
+	VALUE('p', NULL, "port", NULL, "the fabmark commands of both nodes need the same --port"),
+	FLAG('6', NULL, NULL, NULL, "not needed: an IPv6 address as host says it"),
+	FLAG('h', NULL, NULL, NULL, "'fabmark pair --help' lists our options"),
+	FLAG('N', NULL, NULL, NULL, NO_COUNTERPART),
+	FLAG('f', NULL, NULL, NULL, NOT_NEEDED("fabmark prints no figures in between")),
+	FLAG('v', NULL, "csv", "-",
 	     "fabmark's columns have other names; MB/s of ucx_perftest is MiB/s, fabmark's unit is Gb/s"),
-	FLAG('I', NULL, NULL, NOT_NEEDED("run.json and the column effective say it")),
-	VALUE('d', "device", NULL, NULL),
-	VALUE('x', NULL, NULL, "choose UCX's transports by UCX_TLS in the environment of both nodes' fabmark"),
-	VALUE('D', NULL, NULL, "no counterpart: messages are contiguous"),
-	VALUE('W', NULL, NULL, NO_COUNTERPART),
-	VALUE('H', NULL, NULL, NO_COUNTERPART),
-	VALUE('A', NULL, NULL, NO_COUNTERPART),
-	CONVERTED('T', convert_threads),
-	VALUE('M', NULL, NULL, NOT_NEEDED("each thread has a worker of its own")),
-	FLAG('C', NULL, NULL, NO_COUNTERPART),
-	FLAG('U', NULL, NULL, NO_COUNTERPART),
-	VALUE('r', NULL, NULL, NO_COUNTERPART),
-	FLAG('e', NULL, NULL, NO_COUNTERPART),
-	CONVERTED('E', convert_wait),
-	FLAG('z', NULL, NULL, NOT_NEEDED("memory is registered before it is measured")),
-	{0, NULL, FM_FOREIGN_FLAG, NULL, NULL, NULL, NULL},
+	FLAG('I', NULL, NULL, NULL, NOT_NEEDED("run.json and the column effective say it")),
+	VALUE('d', NULL, "device", NULL, NULL),
+	VALUE('x', NULL, NULL, NULL, "choose UCX's transports by UCX_TLS in the environment of both nodes' fabmark"),
+	VALUE('D', NULL, NULL, NULL, "no counterpart: messages are contiguous"),
+	VALUE('W', NULL, NULL, NULL, NO_COUNTERPART),
+	VALUE('H', NULL, NULL, NULL, NO_COUNTERPART),
+	VALUE('A', NULL, NULL, NULL, NO_COUNTERPART),
+	CONVERTED('T', NULL, convert_threads),
+	VALUE('M', NULL, NULL, NULL, NOT_NEEDED("each thread has a worker of its own")),
+	FLAG('C', NULL, NULL, NULL, NO_COUNTERPART),
+	FLAG('U', NULL, NULL, NULL, NO_COUNTERPART),
+	VALUE('r', NULL, NULL, NULL, NO_COUNTERPART),
+	FLAG('e', NULL, NULL, NULL, NO_COUNTERPART),
+	CONVERTED('E', NULL, convert_wait),
+	FLAG('z', NULL, NULL, NULL, NOT_NEEDED("memory is registered before it is measured")),
+	END,
 };
 
 static int ucx_end(struct fm_translation *translation, struct fm_error *error)

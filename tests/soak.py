@@ -4,8 +4,10 @@
 import argparse
 import csv
 import io
+import math
 import os
 import random
+import re
 import signal
 import statistics
 import subprocess
@@ -34,15 +36,23 @@ class Server:
 
     def __init__(self, folder):
         self.environment = dict(os.environ, FABMARK_TOKEN="only for this long run", HOME=folder)
+        self.said = open(os.path.join(folder, "stderr"), "w+")
         reader, writer = os.pipe()
         self.process = subprocess.Popen([PROGRAM, "serve", "--quiet", "--port", "0", "--ready-fd", str(writer)],
                                         pass_fds=[writer], env=self.environment, stdin=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+                                        stderr=self.said)
         os.close(writer)
         with os.fdopen(reader) as ready:
             self.port = ready.readline().strip()
         if not self.port:
-            raise Broken("the server does not start")
+            self.process.wait(SESSION_S)
+            raise Broken(self.last_words(f"the server does not start, exit status {self.process.returncode}"))
+
+    def last_words(self, sentence):
+        """The sentence, and what the server printed."""
+        self.said.seek(0)
+        text = self.said.read().strip()[-500:]
+        return f"{sentence}: {text}" if text else sentence
 
     def use(self):
         """{"rss": KiB, "files": n, "threads": n}, when the last session's have gone."""
@@ -65,7 +75,7 @@ class Server:
         except subprocess.TimeoutExpired:
             raise Broken(f"{' '.join(arguments)}: no end after {SESSION_S} s") from None
         if self.process.poll() is not None:
-            raise Broken(f"the server ended with {self.process.returncode}")
+            raise Broken(self.last_words(f"the server ended with {self.process.returncode}"))
         if result.returncode != status:
             raise Broken(f"{' '.join(arguments)}: exit status {result.returncode}, not {status}: {result.stderr.strip()[-300:]}")
         return list(csv.DictReader(io.StringIO(result.stdout)))
@@ -78,13 +88,19 @@ class Server:
             self.process.kill()
             raise Broken("the server does not end when told to") from None
         if code:
-            raise Broken(f"the server ended with {code} when told to end")
+            raise Broken(self.last_words(f"the server ended with {code} when told to end"))
 
 
 def until(seconds):
-    """A clock that says whether there is time left; 0: for ever."""
-    deadline = time.monotonic() + seconds if seconds else float("inf")
+    """A clock that says whether there is time left; None: for ever."""
+    deadline = float("inf") if seconds is None else time.monotonic() + seconds
     return lambda: time.monotonic() < deadline
+
+
+def interrupted():
+    """What is told then is what there was until then; the exit status."""
+    print("interrupted; what was measured until then:", file=sys.stderr)
+    return 128 + signal.SIGINT
 
 
 # ---- sessions in a row ----
@@ -93,7 +109,7 @@ def until(seconds):
 def session(server, number):
     """As short as a session can be; tcp and null in turn."""
     transport = ("tcp", "null")[number % 2]
-    server.pair("--transport", transport, "--test", "send_lat" if transport == "tcp" else "bw", "--size", "8", "--iterations",
+    server.pair("--transport", transport, "--test", "send_lat" if transport == "tcp" else "send_bw", "--size", "8", "--iterations",
                 "100", "--repetitions", "1", "--duration", "0.01", "--quiet")
 
 
@@ -104,7 +120,7 @@ def slope(samples):
 
 
 def sessions(options):
-    samples, began, done = [], time.monotonic(), 0
+    samples, began, done, status, broken = [], time.monotonic(), 0, 0, None
     warm_up = min(200, options.sessions // 4)
     left = until(options.seconds)
     with tempfile.TemporaryDirectory(prefix="fabmark-soak-") as folder:
@@ -115,43 +131,73 @@ def sessions(options):
                 done += 1
                 if done >= warm_up and ((done - warm_up) % SAMPLE_EVERY == 0 or done == options.sessions):
                     samples.append((done, server.use()))
+            if samples and samples[-1][0] < done:
+                samples.append((done, server.use()))
+        except KeyboardInterrupt:
+            status = interrupted()
+        except Broken as why:
+            broken = why
         finally:
             server.end()
+    print(f"{done} sessions in {time.monotonic() - began:.0f} s", end="")
+    if len(samples) < 2:
+        print(": too few to see whether anything grows")
+    else:
+        grows = tell_growth(samples)
+        broken = broken or grows and Broken("the server keeps something of its sessions")
+    if broken:
+        raise broken
+    return status
+
+
+def tell_growth(samples):
+    """Whether the server's use grew beyond what is allowed; says by how much."""
     first, last = samples[0][1], samples[-1][1]
     rss = [(number, use["rss"]) for number, use in samples]
     edge = max(1, len(rss) // 5)
     growth = statistics.median(kib for _, kib in rss[-edge:]) - statistics.median(kib for _, kib in rss[:edge])
-    print(f"{done} sessions in {time.monotonic() - began:.0f} s; after {samples[0][0]} and at the end: "
+    print(f"; after {samples[0][0]} and {samples[-1][0]}: "
           f"open files {first['files']} and {last['files']}, threads {first['threads']} and {last['threads']}, "
           f"anonymous RSS {first['rss']} and {last['rss']} KiB (growth of its median {growth:+.0f} KiB, {RSS_TOLERANCE_KIB} allowed; "
           f"slope {1024 * slope(rss):+.1f} bytes a session)")
-    if last["files"] > first["files"] or last["threads"] > first["threads"] or growth > RSS_TOLERANCE_KIB:
-        raise Broken("the server keeps something of its sessions")
+    return last["files"] > first["files"] or last["threads"] > first["threads"] or growth > RSS_TOLERANCE_KIB
 
 
 # ---- failures on cue, in turn ----
 
 
 def faults(options):
-    left, turns, first = until(options.faults), 0, None
+    left, turns, done, first, status, broken = until(options.faults), 0, 0, None, 0, None
     with tempfile.TemporaryDirectory(prefix="fabmark-soak-") as folder:
         server = Server(folder)
         try:
             while turns == 0 or left():
-                for script, status in FAULTS:
+                for script, expected in FAULTS:
                     server.pair("--transport", f"fault:tcp,{script}", "--test", "send_lat", "--size", "8", "--duration", "0.2",
-                                status=status)
+                                status=expected)
                     session(server, 0)
+                    done += 1
                 turns += 1
                 last = server.use()
                 first = first or last
+        except KeyboardInterrupt:
+            status = interrupted()
+        except Broken as why:
+            broken = why
         finally:
             server.end()
-    print(f"{turns} turns of {len(FAULTS)} failures, each followed by a sound session; after the first and the last: open "
+    print(f"{done} failures in {turns} whole turns, each followed by a sound session", end="")
+    if broken or turns < 2:
+        print("; too few turns to see whether anything grows" if turns < 2 else "")
+        if broken:
+            raise broken
+        return status
+    print(f"; after the first turn and the last: open "
           f"files {first['files']} and {last['files']}, threads {first['threads']} and {last['threads']}, RSS {first['rss']} "
           f"and {last['rss']} KiB")
     if last["files"] > first["files"] or last["threads"] > first["threads"]:
         raise Broken("the server keeps something of failed sessions")
+    return status
 
 
 # ---- A/A ----
@@ -190,7 +236,9 @@ def aa_report(test, pairs, counts):
     whole = [(pair, count) for pair, count in zip(pairs, counts) if all(pair)]
     both, counts = [pair for pair, _ in whole], [count for _, count in whole]
     if not both:
-        raise Broken(f"{test}: no pair of runs has an interval; give a longer --duration")
+        print(f"{test}: in none of {len(pairs)} pairs have both runs an interval (fewer than six repetitions); give a longer "
+              "--duration")
+        return False
     missed = sum(a[2] < b[1] or b[2] < a[1] for a, b in both)
     outside = sum(not b[1] <= a[0] <= b[2] for a, b in both)
     differences = sorted(abs(a[0] / b[0] - 1) for a, b in both)
@@ -198,8 +246,10 @@ def aa_report(test, pairs, counts):
     print(f"{test}: {missed} of {len(both)} pairs of intervals miss each other ({missed / len(both):.1%}; "
           f"{expected_miss(counts):.1%} if all repetitions of both runs were alike and independent); the first run's median "
           f"lies outside the second's interval in {outside}; medians differ by {statistics.median(differences):.2%} (median), "
-          f"{differences[int(0.95 * (len(differences) - 1))]:.2%} (19 of 20); half an interval is "
-          f"{statistics.median(widths):.2%} (median)")
+          f"{differences[math.ceil(0.95 * len(differences)) - 1]:.2%} (19 of 20); half an interval is "
+          f"{statistics.median(widths):.2%} (median); {len(pairs) - len(both)} of {len(pairs)} pairs left out, a run of which "
+          f"has no interval (fewer than six repetitions)")
+    return True
 
 
 def foreign_busy(before):
@@ -215,7 +265,7 @@ def foreign_busy(before):
 def aa(options):
     pairs = {test: [] for test in FIGURES}
     counts = {test: [] for test in FIGURES}
-    began = time.monotonic()
+    began, status = time.monotonic(), 0
     _, at = foreign_busy(None)
     with tempfile.TemporaryDirectory(prefix="fabmark-soak-") as folder:
         server = Server(folder)
@@ -232,14 +282,17 @@ def aa(options):
                 if number % 10 == 9:
                     print(f"{number + 1} pairs", file=sys.stderr)
         except KeyboardInterrupt:
-            print("interrupted; what was measured until then:", file=sys.stderr)
+            status = interrupted()
         finally:
             server.end()
     busy, _ = foreign_busy(at)
-    print(f"A/A: runs of {options.duration:g} s a test, {options.size} B, tcp over the loopback, "
+    print(f"A/A: runs of {options.duration:g} s a test, messages of {options.size}{'' if options.size[-1].isdigit() else 'iB'}"
+          f"{' bytes' if options.size[-1].isdigit() else ''}, tcp over the loopback, "
           f"{time.monotonic() - began:.0f} s in all; the CPUs were busy {busy:.0%} of the time, these runs included")
-    for test in FIGURES:
-        aa_report(test, pairs[test], counts[test])
+    told = [aa_report(test, pairs[test], counts[test]) for test in FIGURES]
+    if status == 0 and not all(told):
+        raise Broken("a test has nothing to compare")
+    return status
 
 
 def save(path, pairs):
@@ -251,30 +304,67 @@ def save(path, pairs):
                              for number, pair in enumerate(series) for run, values in enumerate(pair))
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="ci/soak", description=__doc__)
-    parser.add_argument("--sessions", type=int, metavar="N")
-    parser.add_argument("--faults", type=float, metavar="SECONDS")
-    parser.add_argument("--aa", type=int, metavar="N")
-    parser.add_argument("--seconds", type=float, default=0, help="end --sessions after so long (0: when all are done)")
-    parser.add_argument("--duration", type=float, default=0.6, help="of a test in an A/A run (0.6)")
-    parser.add_argument("--size", default="4K", help="of a message in an A/A run (4K)")
-    parser.add_argument("--csv", default="", metavar="FILE", help="the intervals of --aa go there")
+def count(text):
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number is needed, 1 or more")
+    return int(text)
+
+
+def seconds_of(text):
+    if not re.fullmatch(r"[0-9]{1,8}(\.[0-9]+)?", text) or float(text) <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}': seconds are needed, more than 0")
+    return float(text)
+
+
+def size(text):
+    if not re.fullmatch("[1-9][0-9]{0,8}[KM]?", text):
+        raise argparse.ArgumentTypeError(f"'{text}': one size is needed, such as 8 or 4K")
+    return text
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="ci/soak", description=__doc__, allow_abbrev=False,
+        usage="ci/soak --sessions [N] [--seconds S]\n       ci/soak --faults [SECONDS]\n"
+              "       ci/soak --aa [N] [--duration S] [--size BYTES] [--csv FILE]")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--sessions", type=count, nargs="?", const=10000, metavar="N", help="so many (10000)")
+    which.add_argument("--faults", type=seconds_of, nargs="?", const=600, metavar="SECONDS", help="for so long (600)")
+    which.add_argument("--aa", type=count, nargs="?", const=100, metavar="N", help="so many pairs of runs (100)")
+    parser.add_argument("--seconds", type=seconds_of, help="end --sessions after so long (when all are done)")
+    parser.add_argument("--duration", type=seconds_of, help="of a test in an A/A run (0.6)")
+    parser.add_argument("--size", type=size, help="of a message in an A/A run (4K)")
+    parser.add_argument("--csv", metavar="FILE", help="the intervals of --aa go there (nowhere)")
     options = parser.parse_args()
+    if options.seconds is not None and options.sessions is None:
+        parser.error("--seconds belongs to --sessions")
+    if options.aa is None and (options.duration or options.size or options.csv):
+        parser.error("--duration, --size and --csv belong to --aa")
+    options.duration, options.size = options.duration or 0.6, options.size or "4K"
+    try:
+        if options.csv:
+            save(options.csv, {})
+    except OSError as why:
+        parser.error(f"--csv: {why}")
+    return options
+
+
+def main():
+    options = parse()
     if not os.access(PROGRAM, os.X_OK):
-        print(f"SKIP: {PROGRAM} is not built")
+        print(f"SKIP: {PROGRAM} is not built: cmake --preset release && cmake --build --preset release")
         return 77
     # The server is ended with us, whatever ends us.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run = sessions if options.sessions else faults if options.faults else aa
     try:
-        for wanted, run in ((options.sessions, sessions), (options.faults, faults), (options.aa, aa)):
-            if wanted:
-                run(options)
+        return run(options)
     except Broken as why:
         print(f"FAILED: {why}")
         return 1
-    return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-	const struct fm_option_set *sets[1 + FM_BACKENDS_MAX] = {&fm_pair_option_set};
-	struct fm_translate_rows rows = {sets, 1, &fm_serve_option_set, fm_pair_rules};
+	const struct fm_option_set *sets[1 + FM_TRANSPORTS_MAX] = {&fm_pair_option_set};
+	const struct fm_translate_rows rows = {sets, 1 + fm_backend_sets(sets + 1), &fm_serve_option_set,
+					       fm_pair_rules};
 	char *text = malloc(count + 1), *words = malloc(count + 1), *argv[FM_TRANSLATE_WORDS_MAX];
 	struct fm_translation *translation = malloc(sizeof(*translation));
 	struct fm_error error = {0};
@@ -22,9 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 		goto out;
 	memcpy(text, bytes, count);
 	text[count] = '\0';
-	for (const struct fm_transport *const *at = fm_transports; *at; at++)
-		if ((*at)->options && (*at)->options->count)
-			sets[rows.pair_count++] = (*at)->options;
 	argc = fm_shell_split(text, words, argv, FM_TRANSLATE_WORDS_MAX, &error);
 	code = argc < 0 ? argc : fm_translate(&rows, argc, argv, translation, &error);
 	if (code ? !error.text[0] || error.reason != FM_REASON_USAGE

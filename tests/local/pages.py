@@ -28,6 +28,14 @@ class Pages(Folder):
                 self.assertIn(option, man)
                 self.assertIn(option, bash)
 
+    def test_translate_says_what_it_does(self):
+        help_text, man = self.run_program("translate", "--help").out, pages("man", "translate").replace("\\-", "-")
+        for text in (help_text, man):
+            self.assertIn("--test stream_bw --size 128K --streams 4", text)
+            self.assertIn("the command is not understood", text)
+            self.assertNotIn("verdict", text)
+        self.assertTrue(man.startswith(".TH FABMARK-TRANSLATE 1 "))
+
     def test_man_pages_are_well_formed(self):
         if not shutil.which("groff"):
             self.skipTest("groff is not installed")
@@ -51,6 +59,15 @@ class Pages(Folder):
         self.assertIn("tcp", complete("fabmark", "pair", "--transport", ""))
         self.assertEqual(complete("fabmark", "pair", "--test", "send_b"), ["send_bw"])
         self.assertEqual(complete("fabmark", "serve", "--local"), [])
+        self.assertEqual(complete("fabmark", "pair", "--rails", ""), ["one", "all", "each"])
+        self.assertIn("hugepage", complete("fabmark", "pair", "--memory", ""))
+        self.assertEqual(complete("fabmark", "pair", "--again", ""), ["last"])
+        os.makedirs(self.folder + "/fabmark-results/20260101T000000Z-a-b-1234")
+        os.makedirs(self.folder + "/elsewhere/20270101T000000Z-a-b-1234")
+        self.assertEqual(complete("fabmark", "pair", "--again", "2"), ["20260101T000000Z-a-b-1234"])
+        self.assertEqual(complete("fabmark", "pair", "--out", "elsewhere", "--again", "2"), ["20270101T000000Z-a-b-1234"])
+        self.assertEqual(complete("fabmark", "pair", "--out", "else"), ["elsewhere"])
+        self.assertEqual(complete("fabmark", "pair", "--csv", "compl"), ["completion"])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ try
 try 'iperf4 -c node7'
 try 'iperf3 -c node7 --paralell 4'
 try 'iperf3 -c node7 -P 0'
+try 'iperf3 -c node7 -t 0'
+try 'iperf3 -c node7' --quiet
+try iperf3 -c node7 --quiet
+try 'iperf3 -c fe80::1%eth0 # the third'
 try 'iperf3 -c node7 | tee log'
 try sudo iperf3 -c node7
 try 'ib_write_bw -s'
