@@ -79,9 +79,8 @@ static int tcp_refuse(const struct fm_work *work, uint32_t buffers, struct fm_er
 		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
 				    "a %s goes both ways by itself: leave out --bidirectional",
 				    fm_tests[work->test].name);
-	if (!work->streams || buffers != 2 * work->streams || !work->slots || !work->size_bytes ||
-	    !work->threads || work->streams % work->threads || work->size_bytes > MESSAGE_MAX ||
-	    work->stride_bytes < work->size_bytes)
+	if (!work->streams || buffers != 2 * work->streams || !work->slots || !work->size_bytes || !work->threads ||
+	    work->streams % work->threads || work->size_bytes > MESSAGE_MAX || work->stride_bytes < work->size_bytes)
 		return fm_error_set(error, -EINVAL, FM_REASON_INTERNAL,
 				    "%u buffers of %u slots do not fit %u streams of tcp", buffers, work->slots,
 				    work->streams);
