@@ -153,6 +153,15 @@ int fm_flow_result(struct fm_flow *flow)
 	return canceled;
 }
 
+uint64_t fm_flow_cpu_ns(const struct fm_flow *flow)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < flow->work.threads; i++)
+		sum += fm_worker_cpu_ns(flow->threads[i].worker);
+	return sum;
+}
+
 uint64_t fm_flow_progress(const struct fm_flow *flow)
 {
 	uint64_t sum = 0;

@@ -106,6 +106,8 @@ int fm_flow_result(struct fm_flow *flow);
 
 /* Operations done so far in the repetition under way, as of the last stamps: whether anything moves at all. */
 uint64_t fm_flow_progress(const struct fm_flow *flow);
+/* CPU time that the measuring threads have had so far, in ns, all together. */
+uint64_t fm_flow_cpu_ns(const struct fm_flow *flow);
 /* What the lanes saw in the repetition that just ended; of a bidirectional one, once the drives are through. */
 void fm_flow_repetition(const struct fm_flow *flow, struct fm_repetition *repetition);
 

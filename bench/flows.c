@@ -12,6 +12,7 @@
 
 #define WATCH_NS  250000000ull
 #define WINDOW_NS 100000000ull
+#define STARVED	  0.5 /* of the time */
 
 /* ---- what a transport may ask of the program ---- */
 
@@ -256,7 +257,7 @@ double fm_flows_worst(const struct fm_flows *flows, uint32_t first, uint32_t cou
 
 /* When each flow was last seen to move. */
 struct watch {
-	uint64_t progress[FM_RAILS_MAX], moved_ns[FM_RAILS_MAX];
+	uint64_t progress[FM_RAILS_MAX], moved_ns[FM_RAILS_MAX], cpu_ns[FM_RAILS_MAX];
 };
 
 static void watch_begin(const struct fm_flows *flows, struct watch *watch)
@@ -264,6 +265,7 @@ static void watch_begin(const struct fm_flows *flows, struct watch *watch)
 	for (uint32_t i = 0; i < flows->count; i++) {
 		watch->progress[i] = fm_flow_progress(flows->list[i]);
 		watch->moved_ns[i] = fm_now_ns();
+		watch->cpu_ns[i] = fm_flow_cpu_ns(flows->list[i]);
 	}
 }
 
@@ -288,6 +290,25 @@ static int watch_late(const struct fm_flows *flows, const struct fm_wait *wait, 
 		wait->what, rail_name(flows, rail), (double)waited_ns / 1e9);
 }
 
+/* A thread that polls busily takes all of its CPU: one that had little of it was kept waiting by others. */
+static int watch_stalled(const struct fm_flows *flows, const struct fm_wait *wait, uint32_t rail, uint64_t cpu_ns,
+			 struct fm_error *error)
+{
+	const struct fm_work *work = &flows->list[rail]->work;
+	double share = (double)cpu_ns / (double)wait->stall_ns / work->threads;
+	char starved[96] = "";
+
+	if (!work->events && share < STARVED)
+		snprintf(starved, sizeof(starved),
+			 " (the measuring threads here had the CPU for %.0f%% of that time: others take it)",
+			 share * 100);
+	return fm_error_set(
+		error, -ETIMEDOUT, FM_REASON_TIMEOUT,
+		"nothing moved on the data path for %.1f s, while the control connection is alive%s; is the "
+		"link of %s up, and its route?",
+		(double)wait->stall_ns / 1e9, starved, rail_name(flows, rail));
+}
+
 static int flows_watch(const struct fm_flows *flows, const struct fm_wait *wait, uint64_t since_ns, struct watch *watch,
 		       struct fm_error *error)
 {
@@ -302,12 +323,9 @@ static int flows_watch(const struct fm_flows *flows, const struct fm_wait *wait,
 		if (progress != watch->progress[i] || fm_flow_through(flows->list[i])) {
 			watch->progress[i] = progress;
 			watch->moved_ns[i] = now;
+			watch->cpu_ns[i] = fm_flow_cpu_ns(flows->list[i]);
 		} else if (now - watch->moved_ns[i] > wait->stall_ns) {
-			return fm_error_set(error, -ETIMEDOUT, FM_REASON_TIMEOUT,
-					    "nothing moved on the data path for %.1f s, while the control connection "
-					    "is alive; is the "
-					    "link of %s up, and its route?",
-					    (double)wait->stall_ns / 1e9, rail_name(flows, i));
+			return watch_stalled(flows, wait, i, fm_flow_cpu_ns(flows->list[i]) - watch->cpu_ns[i], error);
 		}
 	}
 	return 0;
@@ -347,7 +365,7 @@ static bool flows_met(const struct fm_flows *flows, const struct fm_wait *wait, 
 int fm_flows_wait(struct fm_flows *flows, const struct fm_wait *wait, json_t **message, struct fm_error *error)
 {
 	const uint64_t since_ns = fm_now_ns();
-	struct watch watch = {{0}, {0}};
+	struct watch watch = {.progress = {0}};
 	json_t *none = NULL, **found = message ? message : &none;
 	int code = 0;
 

@@ -171,6 +171,16 @@ void fm_worker_idle(struct fm_worker *worker, void (*idle)(void *), void *argume
 	pthread_mutex_unlock(&worker->mutex);
 }
 
+uint64_t fm_worker_cpu_ns(const struct fm_worker *worker)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(worker->thread, &clock) || clock_gettime(clock, &time))
+		return 0;
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
 bool fm_worker_stop(struct fm_worker *worker, uint64_t deadline_ns)
 {
 	bool gone;

@@ -26,6 +26,8 @@ bool fm_worker_busy(struct fm_worker *worker);
 void fm_worker_idle(struct fm_worker *worker, void (*idle)(void *), void *argument);
 /* Tells the control thread that something happened within a job that goes on. */
 void fm_worker_wake(const struct fm_worker *worker);
+/* CPU time that the thread has had so far, in ns; 0 where the system does not tell. */
+uint64_t fm_worker_cpu_ns(const struct fm_worker *worker);
 /* Ends the thread by deadline_ns (fm_now_ns()). True: gone and freed. False: it hangs in a job and was left behind. */
 bool fm_worker_stop(struct fm_worker *worker, uint64_t deadline_ns);
 
