@@ -54,7 +54,7 @@ struct fm_rail_request {
 /*
  * Pairs devices of A and B. A device is named by net device, RDMA device[:port], PCI address or IP. Nothing asked for:
  * the control connection's own addresses (so `pair --local` gets the loopback), and the reason says so; for RDMA, where
- * these have no active RDMA port at both ends and the nodes are two, the first RDMA port of A that has a partner.
+ * these have no active RDMA port at both ends, the first RDMA port of A that has a partner.
  *
  * Remote default: the same rail. First a device in the same subnet; where several share it on both nodes, as in a flat
  * fabric, the one of the same rank among them. Else the same ordinal among the devices that are up, addressed and no

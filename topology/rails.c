@@ -416,8 +416,8 @@ static int rail_control(const struct pairing *pairing, const struct fm_rail_requ
 }
 
 /*
- * Nothing was asked for: the control connection's own addresses, unless data goes by RDMA and they have none, as on a
- * cluster that is managed over an Ethernet of its own.
+ * Nothing was asked for: the control connection's own addresses, unless data goes by RDMA and their devices have none,
+ * as on a cluster that is managed over an Ethernet of its own, or the loopback.
  */
 static int rail_default(const struct pairing *pairing, const struct fm_rail_request *request, struct fm_rail *rail,
 			struct fm_error *error)
@@ -425,7 +425,7 @@ static int rail_default(const struct pairing *pairing, const struct fm_rail_requ
 	int result = rail_control(pairing, request, rail, error);
 	struct fm_rail over;
 
-	if (!request->rdma || pairing->same_machine)
+	if (!request->rdma)
 		return result;
 	if (result == 0 && fm_rail_over_rdma(fm_nic_find(pairing->a, rail->device_a)) &&
 	    fm_rail_over_rdma(fm_nic_find(pairing->b, rail->device_b)))
