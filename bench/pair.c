@@ -111,11 +111,13 @@ static int pair_place(struct fm_pair *pair, const struct fm_nics *nics_a, const 
 {
 	const struct fm_pair_where *where = &pair->run.config->where;
 	struct fm_plan *plan = &pair->run.plan;
-	const struct fm_rail_request request = {.rails = where->rails,
-						.device = where->device,
-						.data_address = where->data_address,
-						.control_a = fm_control_local(pair->run.session.control),
-						.control_b = fm_control_peer(pair->run.session.control)};
+	const struct fm_rail_request request = {
+		.rails = where->rails,
+		.device = where->device,
+		.data_address = where->data_address,
+		.control_a = fm_control_local(pair->run.session.control),
+		.control_b = fm_control_peer(pair->run.session.control),
+		.rdma = fm_plan_over_rdma(plan, pair->run.config->what.transport, offer)};
 	struct fm_nics *nics_b = calloc(1, sizeof(*nics_b));
 	int code;
 

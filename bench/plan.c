@@ -229,6 +229,24 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 	return 0;
 }
 
+/* NULL: none. */
+static const struct fm_transport *transport_auto(const struct fm_plan *plan, const json_t *offer)
+{
+	for (const struct fm_transport *const *at = plan->registry->list; *at; at++)
+		if ((*at)->automatic && !(*at)->absent && !peer_absent(offer, "transports", (*at)->name))
+			return *at;
+	return NULL;
+}
+
+bool fm_plan_over_rdma(const struct fm_plan *plan, const char *name, const json_t *offer)
+{
+	const struct fm_transport *transport = strcmp(name, "auto") == 0
+						       ? transport_auto(plan, offer)
+						       : fm_transport_among(plan->registry->list, name);
+
+	return transport && transport->rdma;
+}
+
 /* A named test that no transport of auto or all can do is a row too: it was asked for. */
 static void mark_unable(const struct plan_builder *builder)
 {
@@ -263,15 +281,11 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 					    what->transport);
 		code = add_transport(&builder, transport, true);
 	}
-	for (const struct fm_transport *const *at = plan->registry->list; *at && code == 0 && (best || all); at++) {
-		if (!(*at)->automatic)
-			continue;
-		if (best && ((*at)->absent || peer_absent(peer_offer, "transports", (*at)->name)))
-			continue;
-		code = add_transport(&builder, *at, best);
-		if (best)
-			break;
-	}
+	if (best && transport_auto(plan, peer_offer))
+		code = add_transport(&builder, transport_auto(plan, peer_offer), true);
+	for (const struct fm_transport *const *at = plan->registry->list; *at && code == 0 && all; at++)
+		if ((*at)->automatic)
+			code = add_transport(&builder, *at, false);
 	if (code)
 		return code;
 	mark_unable(&builder);

@@ -48,6 +48,9 @@ void fm_plan_free(struct fm_plan *plan);
 /* What this node offers: {"type": "offer", node, nics, transports: [{name, absent}], memory: [{name, absent}]}. */
 json_t *fm_offer_make(const char *node, const struct fm_nics *nics, const struct fm_registry *registry);
 
+/* Does what --transport (a name, auto or all) comes to go by RDMA alone? offer: the peer's. */
+bool fm_plan_over_rdma(const struct fm_plan *plan, const char *name, const json_t *offer);
+
 /* Appends the points that config asks for, refused ones included. peer_offer: the other node's. place: this node's. */
 int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const json_t *peer_offer,
 		   const struct fm_place *place, struct fm_error *error);

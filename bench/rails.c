@@ -7,6 +7,12 @@
 
 #define IN_TURN "each:" /* before a list */
 
+/* Packets between RDMA ports without addresses take no route. */
+static int rail_check(const struct fm_rail *rail, struct fm_error *error)
+{
+	return rail->address_a[0] ? fm_route_check(rail->address_a, rail->address_b, rail->device_a, error) : 0;
+}
+
 /* Rails that were found, not named, and that packets would not take, go over to what is left. */
 static void rails_routed(struct fm_plan *plan, struct fm_rails_left *left)
 {
@@ -16,7 +22,7 @@ static void rails_routed(struct fm_plan *plan, struct fm_rails_left *left)
 		const struct fm_rail *rail = &plan->rails[i];
 		struct fm_error error;
 
-		if (fm_route_check(rail->address_a, rail->address_b, rail->device_a, &error) == 0)
+		if (rail_check(rail, &error) == 0)
 			plan->rails[kept++] = *rail;
 		else
 			fm_rails_leave(left, rail->device_a, "%.250s", error.text);
@@ -54,8 +60,7 @@ int fm_plan_rails(struct fm_plan *plan, const struct fm_nics *a, const struct fm
 		named.rails += plan->in_turn ? strlen(IN_TURN) : 0;
 		code = fm_rails_pair(a, b, &named, plan->rails, FM_RAILS_MAX, &plan->rail_count, error);
 		for (uint32_t i = 0; i < plan->rail_count && code == 0 && !local; i++)
-			code = fm_route_check(plan->rails[i].address_a, plan->rails[i].address_b,
-					      plan->rails[i].device_a, error);
+			code = rail_check(&plan->rails[i], error);
 	}
 	/* One rail has nothing to take turns with. */
 	plan->in_turn = plan->in_turn && plan->rail_count > 1;

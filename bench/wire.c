@@ -95,12 +95,13 @@ json_t *fm_place_to_json(const struct fm_place *place)
 		for (uint32_t j = 0; j < rail->cpu_count; j++)
 			json_array_append_new(cpus, json_integer(rail->cpus[j]));
 		json_array_append_new(
-			rails,
-			json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:b, s:s, s:o}", "device", rail->device,
-				  "address", rail->address, "pci", rail->pci, "link_layer", rail->link_layer,
-				  "link_gbps", isfinite(rail->link_gbps) ? json_real(rail->link_gbps) : json_null(),
-				  "mtu", (int)rail->mtu, "gpu", rail->gpu, "numa_node", rail->numa_node, "shared_cpus",
-				  rail->shared_cpus, "reason", rail->reason, "cpus", cpus));
+			rails, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:i, s:i, s:i, s:b, s:s, s:o}",
+					 "device", rail->device, "address", rail->address, "pci", rail->pci,
+					 "link_layer", rail->link_layer, "rdma_device", rail->rdma_device, "rdma_port",
+					 (int)rail->port, "gid_index", (int)rail->gid_index, "link_gbps",
+					 isfinite(rail->link_gbps) ? json_real(rail->link_gbps) : json_null(), "mtu",
+					 (int)rail->mtu, "gpu", rail->gpu, "numa_node", rail->numa_node, "shared_cpus",
+					 rail->shared_cpus, "reason", rail->reason, "cpus", cpus));
 	}
 	return rails;
 }
@@ -140,10 +141,13 @@ int fm_place_from_json(const json_t *json, struct fm_place *place)
 		copy_text(rail->address, sizeof(rail->address), object, "address");
 		copy_text(rail->pci, sizeof(rail->pci), object, "pci");
 		copy_text(rail->link_layer, sizeof(rail->link_layer), object, "link_layer");
+		copy_text(rail->rdma_device, sizeof(rail->rdma_device), object, "rdma_device");
 		copy_text(rail->reason, sizeof(rail->reason), object, "reason");
 		gbps = json_is_number(speed) ? json_number_value(speed) : NAN;
 		rail->link_gbps = gbps > 0 && gbps < 1e6 ? gbps : NAN;
 		rail->mtu = (uint32_t)json_within(object, "mtu", 0, 1 << 24, 0);
+		rail->port = (uint32_t)json_within(object, "rdma_port", 0, 255, 0);
+		rail->gid_index = (uint32_t)json_within(object, "gid_index", 0, UINT16_MAX, 0);
 		rail->gpu = (int)json_within(object, "gpu", -1, 1023, -1);
 		rail->numa_node = (int)json_within(object, "numa_node", -1, 4095, -1);
 		rail->shared_cpus = json_is_true(json_object_get(object, "shared_cpus"));

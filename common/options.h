@@ -171,4 +171,7 @@ int fm_parse_seconds(const char *text, double *seconds, struct fm_error *error);
 /* "64K" for 65536, "1000" for 1000: the shortest text that fm_parse_count reads back. */
 void fm_format_count(uint64_t count, char *text, size_t bytes);
 
+/* Breaks text at blanks into the columns from indent to columns, and ends the line; column: where the cursor stands. */
+void fm_text_wrap(FILE *out, const char *text, int column, int indent, int columns);
+
 #endif

@@ -93,15 +93,14 @@ static int format_label(const struct fm_option *row, char *text, size_t bytes)
 	return snprintf(text, bytes, "  %s--%s%s%s", letter, row->name, *argument ? " " : "", argument);
 }
 
-/* Breaks text at blanks into the columns from indent on; column is where the cursor stands. */
-static void write_wrapped(FILE *out, const char *text, int column, int indent)
+void fm_text_wrap(FILE *out, const char *text, int column, int indent, int columns)
 {
 	bool fresh = true;
 
 	while (*text) {
 		int length = (int)strcspn(text, " ");
 
-		if (!fresh && column + 1 + length > HELP_COLUMNS) {
+		if (!fresh && column + 1 + length > columns) {
 			fprintf(out, "\n%*s", indent, "");
 			column = indent;
 			fresh = true;
@@ -131,7 +130,7 @@ static void help_row(FILE *out, const struct fm_option *row, int indent)
 		fprintf(out, "%s\n%*s", label, indent, "");
 	else
 		fprintf(out, "%-*s", indent, label);
-	write_wrapped(out, text, indent, indent);
+	fm_text_wrap(out, text, indent, indent, HELP_COLUMNS);
 }
 
 /* Where help texts begin: two blanks behind the longest label that leaves them room. */

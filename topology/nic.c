@@ -1,5 +1,5 @@
 /*
- * nic.c - inventory of the net devices: names and addresses from getifaddrs, the rest from sysfs and two ioctls.
+ * nic.c - inventory of the NICs: names and addresses from getifaddrs, the rest from sysfs and two ioctls.
  */
 #include "topology/nic.h"
 
@@ -18,12 +18,11 @@
 #include <unistd.h>
 
 #include "topology/address.h"
+#include "topology/rdma.h"
 #include "topology/sysfs.h"
 
 enum {
 	LINK_MBPS_MAX = 10000000,
-	NUMA_NODE_MAX = 1023,
-	PCI_TEXT_MAX = 16,
 	FLAG_LOWER_UP = 1 << 16 /* IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h */
 };
 
@@ -32,49 +31,6 @@ struct inventory {
 	struct fm_nic *list;
 	size_t count, capacity;
 };
-
-/* "3b:00.0" is of domain 0; domains over 0xffff exist behind Intel's VMD. */
-static bool pci_parse(const char *text, char pci[PCI_TEXT_MAX])
-{
-	unsigned domain = 0, bus, slot, function;
-	int used = -1;
-
-	if (strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
-		return false;
-	/* NOLINTNEXTLINE(cert-err34-c): their widths keep the numbers in range */
-	if (sscanf(text, "%5x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) != 4) {
-		domain = 0;
-		/* NOLINTNEXTLINE(cert-err34-c): their widths keep the numbers in range */
-		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &used) != 3)
-			return false;
-	}
-	if (used != (int)strlen(text) || slot > 31 || function > 7)
-		return false;
-	snprintf(pci, PCI_TEXT_MAX, "%04x:%02x:%02x.%x", domain & 0xfffff, bus & 0xff, slot, function);
-	return true;
-}
-
-/*
- * The PCI function is the device itself or, for virtio and scalable functions, its parent. No further up: a USB
- * adapter's next PCI ancestor is the USB controller.
- */
-static void pci_from_path(char *path, struct fm_nic *nic)
-{
-	long node;
-
-	for (int level = 0; level < 2; level++) {
-		char *slash = strrchr(path, '/');
-
-		if (!slash)
-			return;
-		if (pci_parse(slash + 1, nic->pci)) {
-			if (fm_sysfs_integer(path, "numa_node", 0, NUMA_NODE_MAX, &node))
-				nic->numa_node = (int)node;
-			return;
-		}
-		*slash = '\0';
-	}
-}
 
 /* Without a device under it a link's speed is made up: a veth says 10 Gb/s, a tap 10 Mb/s. */
 static void hardware_read(const char *directory, struct fm_nic *nic)
@@ -88,7 +44,16 @@ static void hardware_read(const char *directory, struct fm_nic *nic)
 		nic->link_gbps = (double)mbps / 1000;
 	if (fm_sysfs_resolve(device, "driver", driver))
 		snprintf(nic->driver, sizeof(nic->driver), "%.31s", strrchr(driver, '/') + 1);
-	pci_from_path(device, nic);
+	fm_sysfs_pci(device, nic->pci, &nic->numa_node);
+}
+
+static void hardware_address_format(const struct sockaddr_ll *link, char *text, size_t bytes)
+{
+	int count = link->sll_halen < 8 ? link->sll_halen : 8;
+
+	text[0] = '\0';
+	for (int i = 0; i < count; i++)
+		snprintf(text + strlen(text), bytes - strlen(text), "%s%02x", i ? ":" : "", link->sll_addr[i]);
 }
 
 /*
@@ -97,15 +62,12 @@ static void hardware_read(const char *directory, struct fm_nic *nic)
  */
 static bool sysfs_fits(const char *directory, const struct sockaddr_ll *link)
 {
-	char text[128], expected[32] = "";
-	int compared = link->sll_halen < 8 ? link->sll_halen : 8;
+	char text[128], expected[24];
 	long index;
 
 	if (fm_sysfs_integer(directory, "ifindex", 1, INT_MAX, &index) && index != link->sll_ifindex)
 		return false;
-	for (int i = 0; i < compared; i++)
-		snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%s%02x", i ? ":" : "",
-			 link->sll_addr[i]);
+	hardware_address_format(link, expected, sizeof(expected));
 	return !fm_sysfs_text(directory, "address", text, sizeof(text)) ||
 	       strncasecmp(text, expected, strlen(expected)) == 0;
 }
@@ -190,7 +152,7 @@ static uint32_t mask_bits(const struct sockaddr *mask, int family)
 static void address_add(struct fm_nic *nic, const struct ifaddrs *at)
 {
 	struct fm_address address;
-	struct fm_nic_address added = {.family = 0};
+	struct fm_nic_address added = {.gid_index = -1};
 	char bare[FM_ADDRESS_MAX - IF_NAMESIZE - 1];
 	uint32_t slot = nic->address_count;
 
@@ -230,6 +192,7 @@ static int entry_add(struct inventory *inventory, const struct ifaddrs *at, cons
 		return 0;
 	}
 	snprintf(nic->link_layer, sizeof(nic->link_layer), "%s", link_layer_name(link->sll_hatype));
+	hardware_address_format(link, nic->hardware_address, sizeof(nic->hardware_address));
 	if (snprintf(directory, sizeof(directory), "%s/class/net/%s", sysfs, nic->name) < PATH_MAX &&
 	    sysfs_fits(directory, link))
 		hardware_read(directory, nic);
@@ -244,7 +207,7 @@ static int importance(const struct fm_nic *nic)
 
 	for (uint32_t i = 0; i < nic->address_count; i++)
 		global |= !nic->addresses[i].link_local;
-	return 4 * (global && nic->up) + 2 * (nic->pci[0] != '\0') + global;
+	return 4 * ((global || nic->rdma.active) && nic->up) + 2 * (nic->pci[0] != '\0') + global;
 }
 
 static int compare_importance(const void *a, const void *b)
@@ -260,7 +223,28 @@ static int compare_names(const void *a, const void *b)
 	return strverscmp(((const struct fm_nic *)a)->name, ((const struct fm_nic *)b)->name);
 }
 
+/* rdma: NULL where only the NICs are of interest. */
+static int rdma_join(const char *sysfs, struct inventory *inventory, struct fm_rdma *rdma, struct fm_error *error)
+{
+	struct fm_nic *list = realloc(inventory->list, (inventory->count + FM_RDMA_PORTS_MAX) * sizeof(*list));
+	struct fm_rdma own = {0, NULL};
+	int result;
+
+	if (!list)
+		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the list of NICs");
+	inventory->list = list;
+	inventory->capacity = inventory->count + FM_RDMA_PORTS_MAX;
+	result = fm_rdma_read(sysfs, inventory->list, &inventory->count, rdma ? rdma : &own, error);
+	fm_rdma_free(&own);
+	return result;
+}
+
 int fm_nics_read(const char *sysfs, struct fm_nics *nics, struct fm_error *error)
+{
+	return fm_nics_read_all(sysfs, nics, NULL, error);
+}
+
+int fm_nics_read_all(const char *sysfs, struct fm_nics *nics, struct fm_rdma *rdma, struct fm_error *error)
 {
 	struct inventory inventory = {NULL, 0, 0};
 	struct ifaddrs *all = NULL;
@@ -277,6 +261,9 @@ int fm_nics_read(const char *sysfs, struct fm_nics *nics, struct fm_error *error
 		fm_error_set(error, result, FM_REASON_OUT_OF_MEMORY, "no memory for the list of net devices");
 		goto out;
 	}
+	result = rdma_join(sysfs, &inventory, rdma, error);
+	if (result < 0)
+		goto out;
 	if (inventory.count > FM_NICS_MAX) {
 		qsort(inventory.list, inventory.count, sizeof(*inventory.list), compare_importance);
 		inventory.count = FM_NICS_MAX;
@@ -318,19 +305,32 @@ bool fm_nic_has(const struct fm_nic *nic, const char *text)
 	return fm_address_parse(text, &address) && nic_has(nic, &address);
 }
 
+/* "mlx5_0" is any port of it, "mlx5_0:1" that one. */
+static bool nic_has_rdma_name(const struct fm_nic *nic, const char *name)
+{
+	size_t length = strlen(nic->rdma.device);
+	long port;
+
+	if (length == 0 || strncmp(name, nic->rdma.device, length) != 0)
+		return false;
+	return name[length] == '\0' || (name[length] == ':' && fm_integer_parse(name + length + 1, 1, INT_MAX, &port) &&
+					(uint32_t)port == nic->rdma.port);
+}
+
 const struct fm_nic *fm_nic_find(const struct fm_nics *nics, const char *name)
 {
 	const struct fm_nic *found = NULL;
 	struct fm_address address;
-	char pci[PCI_TEXT_MAX];
-	bool by_pci = pci_parse(name, pci), by_address = fm_address_parse(name, &address);
+	char pci[FM_PCI_TEXT_MAX];
+	bool by_pci = fm_pci_parse(name, pci), by_address = fm_address_parse(name, &address);
 
 	for (uint32_t i = 0; i < nics->count; i++) {
 		const struct fm_nic *nic = &nics->list[i];
 
 		if (name[0] != '\0' && strcmp(nic->name, name) == 0)
 			return nic;
-		if ((by_pci && strcmp(nic->pci, pci) == 0) || (by_address && nic_has(nic, &address)))
+		if ((by_pci && strcmp(nic->pci, pci) == 0) || (by_address && nic_has(nic, &address)) ||
+		    nic_has_rdma_name(nic, name))
 			if (!found || (!found->up && nic->up))
 				found = nic;
 	}

@@ -11,7 +11,7 @@
 #include "topology/placement.h"
 #include "topology/sysfs.h"
 
-enum { JSON_MTU_MAX = 1 << 24, JSON_NODE_MAX = 1023, JSON_GBPS_MAX = 100000 };
+enum { JSON_MTU_MAX = 1 << 24, JSON_NODE_MAX = 1023, JSON_GBPS_MAX = 100000, JSON_PORT_MAX = 255 };
 
 __attribute__((format(printf, 2, 3))) static int odd(struct fm_error *error, const char *format, ...)
 {
@@ -56,6 +56,13 @@ static json_t *address_to_json(const struct fm_nic_address *address)
 	return json_sprintf("%.*s/%u", (int)strcspn(address->text, "%"), address->text, (unsigned)address->prefix_bits);
 }
 
+static json_t *rdma_to_json(const struct fm_nic_rdma *rdma)
+{
+	return json_pack("{s:s, s:I, s:b, s:I, s:s, s:s}", "device", rdma->device, "port", (json_int_t)rdma->port,
+			 "active", rdma->active, "gid_index", (json_int_t)rdma->gid_index, "gid", rdma->gid, "gid_type",
+			 rdma->gid_type);
+}
+
 static json_t *nic_to_json(const struct fm_nic *nic)
 {
 	json_t *addresses = json_array();
@@ -70,7 +77,8 @@ static json_t *nic_to_json(const struct fm_nic *nic)
 			   "driver", nic->driver, "link_layer", nic->link_layer, "mtu", (json_int_t)nic->mtu, "numa",
 			   nic->numa_node, "up", nic->up, "loopback", nic->loopback, "addresses", addresses);
 	/* JSON has no NaN: an unknown rate is no member. */
-	if (object && !isnan(nic->link_gbps) && json_object_set_new(object, "gbps", json_real(nic->link_gbps)) < 0) {
+	if (object && ((!isnan(nic->link_gbps) && json_object_set_new(object, "gbps", json_real(nic->link_gbps)) < 0) ||
+		       (nic->rdma.device[0] && json_object_set_new(object, "rdma", rdma_to_json(&nic->rdma)) < 0))) {
 		json_decref(object);
 		return NULL;
 	}
@@ -83,7 +91,7 @@ json_t *fm_nics_to_json(const struct fm_nics *nics)
 
 	for (uint32_t i = 0; list && i < nics->count; i++) {
 		/* The kernel takes almost any byte in a name; such a device stays at home. */
-		if (!is_name(nics->list[i].name))
+		if (!is_name(nics->list[i].name) || !is_name(nics->list[i].rdma.device))
 			continue;
 		if (json_array_append_new(list, nic_to_json(&nics->list[i])) < 0) {
 			json_decref(list);
@@ -109,6 +117,7 @@ static bool address_from_json(const json_t *json, const struct fm_nic *nic, stru
 	if (!fm_address_parse(bare, &address) || address.scope[0] != '\0' ||
 	    !fm_integer_parse(slash + 1, 0, (long)fm_address_bits(address.family), &bits))
 		return false;
+	to->gid_index = -1;
 	to->family = address.family;
 	to->prefix_bits = (uint32_t)bits;
 	to->link_local = fm_address_link_local(&address);
@@ -118,22 +127,58 @@ static bool address_from_json(const json_t *json, const struct fm_nic *nic, stru
 	return true;
 }
 
+/* An RDMA port and its GID, which is an IPv6 address. */
+static bool rdma_from_json(const json_t *json, struct fm_nic_rdma *rdma)
+{
+	const char *device, *gid, *gid_type;
+	json_int_t port, gid_index;
+	struct fm_address address;
+	int active;
+
+	if (json_unpack((json_t *)(uintptr_t)json, "{s:s, s:I, s:b, s:I, s:s, s:s !}", "device", &device, "port", &port,
+			"active", &active, "gid_index", &gid_index, "gid", &gid, "gid_type", &gid_type) < 0)
+		return false;
+	if (port < 1 || port > JSON_PORT_MAX || gid_index < 0 || gid_index > UINT16_MAX || !device[0] ||
+	    !text_take(device, is_name, rdma->device, sizeof(rdma->device)) ||
+	    !text_take(gid_type, is_sentence, rdma->gid_type, sizeof(rdma->gid_type)) ||
+	    !text_take(gid, is_name, rdma->gid, sizeof(rdma->gid)) ||
+	    (gid[0] && (!fm_address_parse(gid, &address) || address.scope[0])))
+		return false;
+	rdma->port = (uint32_t)port;
+	rdma->gid_index = (uint32_t)gid_index;
+	rdma->active = active;
+	return true;
+}
+
+/* A net device's name is short and has no colon; a port's is its RDMA device's, a colon and its number. */
+static bool name_take(const char *name, struct fm_nic *nic)
+{
+	char port[sizeof(nic->name) + 16];
+
+	snprintf(port, sizeof(port), "%s:%u", nic->rdma.device, nic->rdma.port);
+	if (nic->rdma.device[0] && strcmp(name, port) == 0)
+		return text_take(name, is_name, nic->name, sizeof(nic->name));
+	return name[0] && !strchr(name, ':') && text_take(name, is_name, nic->name, IF_NAMESIZE);
+}
+
 static int nic_from_json(const json_t *json, struct fm_nic *nic, struct fm_error *error)
 {
 	const char *name, *pci, *driver, *link_layer;
 	json_int_t mtu, node;
 	int up, loopback;
-	json_t *addresses;
+	json_t *addresses, *rdma = NULL;
 	json_error_t why;
 
 	memset(nic, 0, sizeof(*nic));
 	nic->link_gbps = NAN;
-	if (json_unpack_ex((json_t *)(uintptr_t)json, &why, 0, "{s:s, s:s, s:s, s:s, s?F, s:I, s:I, s:b, s:b, s:o !}",
-			   "name", &name, "pci", &pci, "driver", &driver, "link_layer", &link_layer, "gbps",
-			   &nic->link_gbps, "mtu", &mtu, "numa", &node, "up", &up, "loopback", &loopback, "addresses",
-			   &addresses) < 0)
+	if (json_unpack_ex((json_t *)(uintptr_t)json, &why, 0,
+			   "{s:s, s:s, s:s, s:s, s?F, s:I, s:I, s:b, s:b, s:o, s?o !}", "name", &name, "pci", &pci,
+			   "driver", &driver, "link_layer", &link_layer, "gbps", &nic->link_gbps, "mtu", &mtu, "numa",
+			   &node, "up", &up, "loopback", &loopback, "addresses", &addresses, "rdma", &rdma) < 0)
 		return odd(error, "net device makes no sense: %s", why.text);
-	if (!text_take(name, is_name, nic->name, IF_NAMESIZE) || name[0] == '\0')
+	if (rdma && !rdma_from_json(rdma, &nic->rdma))
+		return odd(error, "net device has an RDMA port that is none");
+	if (!name_take(name, nic))
 		return odd(error, "net device has no proper name");
 	if (!text_take(pci, is_name, nic->pci, sizeof(nic->pci)) ||
 	    !text_take(driver, is_sentence, nic->driver, sizeof(nic->driver)) ||
@@ -219,6 +264,9 @@ static int rail_from_json(const json_t *json, struct fm_rail *rail, struct fm_er
 	    !text_take(device_b, is_name, rail->device_b, sizeof(rail->device_b)) ||
 	    !text_take(reason, is_sentence, rail->reason, sizeof(rail->reason)))
 		return odd(error, "rail has a text that is none");
+	/* Between RDMA ports, which are named, no address is needed. */
+	if (!address_a[0] && !address_b[0] && device_a[0] && device_b[0])
+		return 0;
 	if (!fm_address_parse(address_a, &a) || !fm_address_parse(address_b, &b) || a.scope[0] || b.scope[0])
 		return odd(error, "rail has an address that is none");
 	if (a.family != b.family)

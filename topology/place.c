@@ -199,6 +199,21 @@ static int request_check(const struct fm_cpus *cpus, const struct fm_place_reque
 	return 0;
 }
 
+static void nic_describe(const struct fm_nic *nic, struct fm_place_rail *to)
+{
+	const char *name = fm_nic_is_port(nic) ? nic->rdma.device : nic->name; /* the port stands beside it */
+
+	snprintf(to->device, sizeof(to->device), "%s", name);
+	memcpy(to->pci, nic->pci, sizeof(to->pci));
+	memcpy(to->link_layer, nic->link_layer, sizeof(to->link_layer));
+	memcpy(to->rdma_device, nic->rdma.device, sizeof(to->rdma_device));
+	to->port = nic->rdma.port;
+	to->gid_index = nic->rdma.gid_index;
+	to->link_gbps = nic->link_gbps;
+	to->mtu = nic->mtu;
+	to->numa_node = nic->numa_node;
+}
+
 /* Device and address of this end, as this node knows them: what a peer planned is checked here. */
 static int rail_describe(const struct deal *deal, uint32_t index, struct fm_place_rail *to, struct fm_error *error)
 {
@@ -207,10 +222,14 @@ static int rail_describe(const struct deal *deal, uint32_t index, struct fm_plac
 	const char *device = side_b ? rail->device_b : rail->device_a;
 	const char *address = side_b ? rail->address_b : rail->address_a;
 	const struct fm_nic *nic = rail_nic(deal->nics, rail, side_b);
-	struct fm_address parsed;
+	struct fm_address parsed, own;
 
 	to->link_gbps = NAN;
 	to->gpu = to->numa_node = -1;
+	if (!address[0] && nic && nic->rdma.device[0]) {
+		nic_describe(nic, to);
+		return 0;
+	}
 	if (!fm_address_parse(address, &parsed))
 		return fm_error_set(error, -EINVAL, FM_REASON_PLACEMENT, "'%s' is no numeric address for data",
 				    address);
@@ -226,12 +245,11 @@ static int rail_describe(const struct deal *deal, uint32_t index, struct fm_plac
 	if (parsed.family == AF_INET6 && fm_address_link_local(&parsed))
 		snprintf(to->address + strlen(to->address), sizeof(to->address) - strlen(to->address), "%%%.15s",
 			 nic->name);
-	memcpy(to->device, nic->name, sizeof(to->device));
-	memcpy(to->pci, nic->pci, sizeof(to->pci));
-	memcpy(to->link_layer, nic->link_layer, sizeof(to->link_layer));
-	to->link_gbps = nic->link_gbps;
-	to->mtu = nic->mtu;
-	to->numa_node = nic->numa_node;
+	nic_describe(nic, to);
+	for (uint32_t i = 0; i < nic->address_count; i++)
+		if (nic->addresses[i].gid_index >= 0 && fm_address_parse(nic->addresses[i].text, &own) &&
+		    fm_address_equal(&own, &parsed))
+			to->gid_index = (uint32_t)nic->addresses[i].gid_index;
 	return 0;
 }
 

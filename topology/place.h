@@ -15,16 +15,19 @@ enum {
 };
 
 struct fm_place_rail {
-	char device[32];	      /* net device or RDMA device; "" where only an address is known */
+	char device[32]; /* net device; the RDMA device where its port has none; "" where only an address is known */
 	char address[FM_ADDRESS_MAX]; /* this end's data address, numeric; a link-local one has its scope, fe80::1%eth0,
-					 which goes to no peer: there it takes the peer's */
+					 which goes to no peer: there it takes the peer's. "" where an RDMA port has
+					 none */
 	char pci[16];		      /* "" where the device is none of PCI */
 	char link_layer[16];	      /* ethernet, infiniband, loopback; "" unknown */
 	double link_gbps;	      /* NaN where it cannot be read */
 	uint32_t mtu;		      /* bytes; 0 unknown */
-	uint32_t port;		      /* port of an RDMA device, from 1; 0 for net devices */
-	int gpu;		      /* ordinal; -1 none */
-	int numa_node;		      /* of the device; -1 unknown */
+	char rdma_device[32];	      /* the RDMA device under it; "" none */
+	uint32_t port;		      /* its port, from 1; 0 where there is none */
+	uint32_t gid_index; /* the GID to take there: the data address's, else the best; 0 where there is none */
+	int gpu;	    /* ordinal; -1 none */
+	int numa_node;	    /* of the device; -1 unknown */
 	uint32_t cpu_count;
 	int cpus[FM_THREADS_MAX]; /* one a measuring thread; beyond cpu_count they repeat */
 	int shared_cpus;	  /* other measuring threads run on these CPUs too: idle loops yield */

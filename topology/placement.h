@@ -35,8 +35,9 @@ const char *fm_cpus_format(const int *list, uint32_t count, char *text, size_t b
  * without a scope, which means nothing on the other node: each end adds its own device's name to a link-local one.
  */
 struct fm_rail {
-	char device_a[FM_RAIL_NAME_MAX], device_b[FM_RAIL_NAME_MAX]; /* net devices; "" only an address is known */
-	char address_a[FM_ADDRESS_MAX], address_b[FM_ADDRESS_MAX];
+	/* Names of NICs, see fm_nic; "" only an address is known */
+	char device_a[FM_RAIL_NAME_MAX], device_b[FM_RAIL_NAME_MAX];
+	char address_a[FM_ADDRESS_MAX], address_b[FM_ADDRESS_MAX]; /* both "" between RDMA ports that share none */
 	char reason[192]; /* "asked for", "same subnet 10.1.0.0/24", "the control connection's addresses" */
 };
 
@@ -47,16 +48,20 @@ struct fm_rail_request {
 	const char *device;		   /* LOCAL[=REMOTE], or "" */
 	const char *data_address;	   /* LOCAL[=REMOTE], numeric, or "" */
 	const char *control_a, *control_b; /* numeric addresses of the control connection's ends: the last resort */
+	bool rdma;			   /* data goes from RDMA port to RDMA port, which may do without addresses */
 };
 
 /*
- * Pairs devices of A and B. A device is named by net device name, PCI address or IP. Nothing asked for: the control
- * connection's own addresses (so `pair --local` gets the loopback), and the reason says so.
+ * Pairs devices of A and B. A device is named by net device, RDMA device[:port], PCI address or IP. Nothing asked for:
+ * the control connection's own addresses (so `pair --local` gets the loopback), and the reason says so; for RDMA, where
+ * these have no active RDMA port at both ends, the first RDMA port of A that has a partner.
  *
  * Remote default: the same rail. First a device in the same subnet; where several share it on both nodes, as in a flat
  * fabric, the one of the same rank among them. Else the same ordinal among the devices that are up, addressed and no
- * loopback. Ranks and ordinals go by PCI address, then by name: names differ between nodes of one kind, slots don't.
- * Addresses: global before link-local, one subnet, the control connection's family, IPv4, in this order of weight.
+ * loopback. For an RDMA port without a partner so far: of its link layer the one in the same InfiniBand subnet, or of
+ * the same ordinal. Ranks and ordinals go by PCI address, then by name: names differ between nodes of one kind, slots
+ * don't. Addresses: global before link-local, one subnet, the control connection's family, IPv4, in this order of
+ * weight.
  *
  * Errors (usage, placement) name the device and what would be possible: "no net device 'eth7' on this node: it has
  * eth0, eth1". Two rails over one device of a node are refused: they would measure each other.
@@ -75,10 +80,11 @@ __attribute__((format(printf, 3, 4))) void fm_rails_leave(struct fm_rails_left *
 							  const char *why, ...);
 
 /*
- * Every rail that the rule above gives, each device in one of them, in the order of A's slots: devices in one subnet
- * first choose, then those of one ordinal. What could carry data and is not among them is left over with its reason: a
- * device that is down, has link-local addresses only (which pair by luck), has no partner, or one that another rail
- * has. Devices without an address that are no hardware, such as a bridge's ports, are no rails to begin with.
+ * Every rail that the rule above gives (those without addresses for RDMA alone), each device in one of them, in the
+ * order of A's slots: devices in one subnet first choose, then those of one ordinal. What could carry data and is not
+ * among them is left over with its reason: a device that is down, has link-local addresses only (which pair by luck),
+ * has no partner, or one that another rail has. Devices without an address that are no hardware, such as a bridge's
+ * ports, are no rails to begin with.
  *
  * Both ends on one machine, or no pair at all: the control connection's addresses alone, as for "one". The request may
  * name no device. Errors as above.

@@ -8,6 +8,8 @@
 #include "topology/address.h"
 #include "topology/rails.h"
 
+#define GPU_PREFIX "gpu:"
+
 /* What the user asked of one end of one rail; "" nothing. */
 struct wish {
 	char device[FM_RAIL_NAME_MAX], address[FM_RAIL_NAME_MAX];
@@ -15,9 +17,9 @@ struct wish {
 
 /* One end as far as it is decided. */
 struct end {
-	const struct fm_nic *nic; /* NULL: not yet */
-	bool fixed;		  /* this address and no other */
-	struct fm_address address;
+	const struct fm_nic *nic;  /* NULL: not yet */
+	bool fixed;		   /* this address and no other */
+	struct fm_address address; /* of family 0: none, an RDMA port can do without */
 };
 
 struct pairing {
@@ -113,9 +115,37 @@ static const char *nics_name(const struct fm_nics *nics, char *text, size_t byte
 {
 	size_t used = (size_t)snprintf(text, bytes, nics->count ? "it has " : "it has none");
 
-	for (uint32_t i = 0; i < nics->count && used < bytes; i++)
-		used += (size_t)snprintf(text + used, bytes - used, "%s%s", i ? ", " : "", nics->list[i].name);
+	for (uint32_t i = 0; i < nics->count && used < bytes; i++) {
+		const struct fm_nic *nic = &nics->list[i];
+		bool apart = nic->rdma.device[0] && strncmp(nic->name, nic->rdma.device, strlen(nic->rdma.device)) != 0;
+
+		used += (size_t)snprintf(text + used, bytes - used, apart ? "%s%s (%s)" : "%s%s", i ? ", " : "",
+					 nic->name, nic->rdma.device);
+	}
 	return text;
+}
+
+/* Whether it can carry data at all, now that it is known. */
+static int end_check(const struct end *end, const char *node, struct fm_error *error)
+{
+	const struct fm_nic *nic = end->nic;
+
+	if (!nic->up && fm_nic_is_port(nic))
+		return fm_error_set(error, -ENETDOWN, FM_REASON_PLACEMENT,
+				    "port %u of %s on %s is not active: look at its cable, and on InfiniBand whether a "
+				    "subnet manager runs",
+				    nic->rdma.port, nic->rdma.device, node);
+	if (!nic->up)
+		return fm_error_set(
+			error, -ENETDOWN, FM_REASON_PLACEMENT,
+			"net device '%s' on %s is down or without carrier: 'ip link set %s up', then look at "
+			"its cable",
+			nic->name, node, nic->name);
+	if (nic->address_count == 0 && !nic->rdma.active)
+		return fm_error_set(error, -EADDRNOTAVAIL, FM_REASON_PLACEMENT,
+				    "net device '%s' on %s has no IP address: give it one with 'ip address add'",
+				    nic->name, node);
+	return 0;
 }
 
 static int end_find(const struct fm_nics *nics, const struct wish *wish, const char *node, struct end *end,
@@ -128,6 +158,12 @@ static int end_find(const struct fm_nics *nics, const struct wish *wish, const c
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
 				    "data address '%s' is no numeric IP address: name a device with --device instead",
 				    wish->address);
+	if (strncmp(name, GPU_PREFIX, strlen(GPU_PREFIX)) == 0)
+		return fm_error_set(
+			error, -ENODEV, FM_REASON_PLACEMENT,
+			"'%s' names no NIC yet: this build places no GPUs; name the NIC itself, as 'fabmark "
+			"devices' lists them",
+			name);
 	end->nic = fm_nic_find(nics, name);
 	if (!end->nic)
 		return fm_error_set(error, -ENODEV, FM_REASON_PLACEMENT, "no net device '%s' on %s: %s", name, node,
@@ -136,17 +172,7 @@ static int end_find(const struct fm_nics *nics, const struct wish *wish, const c
 	if (wish->address[0] && !fm_nic_has(end->nic, wish->address))
 		return fm_error_set(error, -ENODEV, FM_REASON_PLACEMENT, "net device '%s' on %s has no address %s",
 				    end->nic->name, node, wish->address);
-	if (!end->nic->up)
-		return fm_error_set(
-			error, -ENETDOWN, FM_REASON_PLACEMENT,
-			"net device '%s' on %s is down or without carrier: 'ip link set %s up', then look at "
-			"its cable",
-			end->nic->name, node, end->nic->name);
-	if (end->nic->address_count == 0)
-		return fm_error_set(error, -EADDRNOTAVAIL, FM_REASON_PLACEMENT,
-				    "net device '%s' on %s has no IP address: give it one with 'ip address add'",
-				    end->nic->name, node);
-	return 0;
+	return end_check(end, node, error);
 }
 
 /* How good a pair of addresses is; -1: it can't be used. */
@@ -194,6 +220,9 @@ static bool addresses_choose(const struct pairing *pairing, struct end *a, struc
 			*shared_bits = fm_address_same_prefix(&from, &to, bits) ? bits : 0;
 		}
 	}
+	/* Between RDMA ports the addresses are the GIDs or the LIDs, which their transport exchanges. */
+	if (best < 0 && !a->fixed && !b->fixed && fm_rail_over_rdma(a->nic) && fm_rail_over_rdma(b->nic))
+		best_a.family = best_b.family = best = 0;
 	a->address = best_a;
 	b->address = best_b;
 	return best >= 0;
@@ -270,6 +299,8 @@ static int remote_choose(const struct pairing *pairing, const struct end *a, str
 		b->nic = remote_by_subnet(pairing, a);
 		if (!b->nic)
 			b->nic = remote_by_ordinal(pairing, a, ordinal);
+		if (!b->nic && !a->fixed)
+			b->nic = fm_rail_rdma_remote(pairing->a, pairing->b, a->nic, ordinal);
 	}
 	if (b->nic)
 		return 0;
@@ -295,6 +326,8 @@ static void rail_fill(const struct end *a, const struct end *b, struct fm_rail *
 	memset(rail, 0, sizeof(*rail));
 	snprintf(rail->device_a, sizeof(rail->device_a), "%s", a->nic ? a->nic->name : "");
 	snprintf(rail->device_b, sizeof(rail->device_b), "%s", b->nic ? b->nic->name : "");
+	if (a->address.family == 0)
+		return;
 	fm_address_format(&a->address, rail->address_a, sizeof(rail->address_a));
 	fm_address_format(&b->address, rail->address_b, sizeof(rail->address_b));
 }
@@ -330,6 +363,10 @@ static int rail_asked(const struct pairing *pairing, const struct wish wishes[2]
 			"both IPv6, and of one reach, link-local or global",
 			a.nic->name, b.nic->name);
 	rail_fill(&a, &b, rail);
+	if (!remote_asked && a.address.family == 0) {
+		fm_rail_rdma_reason(a.nic, *ordinal, rail->reason, sizeof(rail->reason));
+		return 0;
+	}
 	subnet_format(&a.address, shared_bits, subnet, sizeof(subnet));
 	if (remote_asked)
 		snprintf(rail->reason, sizeof(rail->reason), "asked for");
@@ -375,6 +412,27 @@ static int rail_control(const struct pairing *pairing, const struct fm_rail_requ
 	lost = !b.nic ? rail->address_b : !a.nic ? rail->address_a : "";
 	snprintf(rail->reason, sizeof(rail->reason), "the control connection's addresses%s%s%s", lost[0] ? "; " : "",
 		 lost, lost[0] ? " is on no listed device of its node, perhaps translated on the way" : "");
+	return 0;
+}
+
+/*
+ * Nothing was asked for: the control connection's own addresses, unless data goes by RDMA and their devices have none,
+ * as on a cluster that is managed over an Ethernet of its own, or the loopback.
+ */
+static int rail_default(const struct pairing *pairing, const struct fm_rail_request *request, struct fm_rail *rail,
+			struct fm_error *error)
+{
+	int result = rail_control(pairing, request, rail, error);
+	struct fm_rail over;
+
+	if (!request->rdma)
+		return result;
+	if (result == 0 && fm_rail_over_rdma(fm_nic_find(pairing->a, rail->device_a)) &&
+	    fm_rail_over_rdma(fm_nic_find(pairing->b, rail->device_b)))
+		return 0;
+	if (!fm_rail_rdma_first(pairing->a, pairing->b, request, &over))
+		return result;
+	*rail = over;
 	return 0;
 }
 
@@ -505,7 +563,7 @@ int fm_rails_pair(const struct fm_nics *a, const struct fm_nics *b, const struct
 				    offsetof(struct wish, address), wishes, error);
 	if (result == 0)
 		result = asked ? rail_asked(&pairing, wishes, &rail, &ordinal, error)
-			       : rail_control(&pairing, request, &rail, error);
+			       : rail_default(&pairing, request, &rail, error);
 	if (result < 0)
 		return result;
 	rails[0] = rail;

@@ -17,4 +17,19 @@ bool fm_rails_one_machine(const struct fm_nics *a, const struct fm_nics *b, cons
 int fm_rail_of_device(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request,
 		      const char *device, struct fm_rail *rail, bool *by_ordinal, struct fm_error *error);
 
+/* Can the NIC carry data by RDMA? NULL: no. */
+bool fm_rail_over_rdma(const struct fm_nic *nic);
+/*
+ * B's RDMA port for this one of A, of the same link layer: for InfiniBand in the same subnet, of the same rank there;
+ * else of the same ordinal, which is then told (FM_NICS_MAX otherwise). NULL: none.
+ */
+const struct fm_nic *fm_rail_rdma_remote(const struct fm_nics *a, const struct fm_nics *b, const struct fm_nic *nic,
+					 uint32_t *ordinal);
+/* Why they were paired, in words. */
+void fm_rail_rdma_reason(const struct fm_nic *nic, uint32_t ordinal, char *text, size_t bytes);
+/* The rail of the first RDMA port of A, by slot, that has a partner with one. False: there is none; *rail is undefined.
+ */
+bool fm_rail_rdma_first(const struct fm_nics *a, const struct fm_nics *b, const struct fm_rail_request *request,
+			struct fm_rail *rail);
+
 #endif

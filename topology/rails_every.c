@@ -49,15 +49,17 @@ static bool nic_addressed(const struct fm_nic *nic)
 }
 
 /* Could it be a rail? Says why not of what somebody may miss. */
-static bool nic_fits(const struct fm_nic *nic, const char *where, struct fm_rails_left *left)
+static bool nic_fits(const struct fm_nic *nic, const char *where, bool rdma, struct fm_rails_left *left)
 {
 	char name[64];
 
-	if (nic->loopback || (!nic->pci[0] && !nic->address_count))
+	if (nic->loopback || (!nic->pci[0] && !nic->address_count && !nic->rdma.active))
 		return false;
 	snprintf(name, sizeof(name), "%s%s", nic->name, where);
 	if (!nic->up)
 		fm_rails_leave(left, name, "down or without carrier");
+	else if (rdma && nic->rdma.active)
+		return true;
 	else if (nic->address_count == 0)
 		fm_rails_leave(left, name, "no IP address");
 	else if (!nic_addressed(nic))
@@ -83,6 +85,8 @@ static bool partner_unlikely(const struct search *search, const struct candidate
 {
 	const struct fm_nic *partner = fm_nic_find(search->b, candidate->rail.device_b);
 
+	if (search->request->rdma && (!partner || !partner->rdma.active) && candidate->nic->rdma.active)
+		return true;
 	return candidate->by_ordinal && (!partner || !partner->pci[0] != !candidate->nic->pci[0]);
 }
 
@@ -93,7 +97,7 @@ static void candidate_pair(struct search *search, struct candidate *candidate)
 	candidate->paired = fm_rail_of_device(search->a, search->b, search->request, candidate->nic->name, rail,
 					      &candidate->by_ordinal, &candidate->error) == 0;
 	/* docker0 is on every node, and each has one of its own. */
-	if (candidate->paired && strcmp(rail->address_a, rail->address_b) == 0) {
+	if (candidate->paired && rail->address_a[0] && strcmp(rail->address_a, rail->address_b) == 0) {
 		candidate->paired = false;
 		fm_error_set(&candidate->error, -EADDRINUSE, FM_REASON_PLACEMENT,
 			     "both nodes have its address %s, so it is a network of each one's own", rail->address_a);
@@ -136,7 +140,8 @@ static void peers_left(const struct search *search)
 	for (uint32_t i = 0; i < search->b->count; i++) {
 		const struct fm_nic *nic = &search->b->list[i];
 
-		if (nic_fits(nic, " of the other node", search->left) && !candidate_holding(search, nic->name)) {
+		if (nic_fits(nic, " of the other node", search->request->rdma, search->left) &&
+		    !candidate_holding(search, nic->name)) {
 			char name[64];
 
 			snprintf(name, sizeof(name), "%s of the other node", nic->name);
@@ -149,7 +154,7 @@ int fm_rails_every(const struct fm_nics *a, const struct fm_nics *b, const struc
 		   struct fm_rail *rails, uint32_t capacity, uint32_t *count, struct fm_rails_left *left,
 		   struct fm_error *error)
 {
-	const struct fm_rail_request one = {"one", "", "", request->control_a, request->control_b};
+	const struct fm_rail_request one = {"one", "", "", request->control_a, request->control_b, request->rdma};
 	struct search search = {.a = a, .b = b, .request = &one, .left = left};
 	uint32_t used = 0;
 
@@ -160,7 +165,7 @@ int fm_rails_every(const struct fm_nics *a, const struct fm_nics *b, const struc
 	if (fm_rails_one_machine(a, b, request))
 		return fm_rails_pair(a, b, &one, rails, capacity, count, error);
 	for (uint32_t i = 0; i < a->count; i++)
-		if (nic_fits(&a->list[i], "", left))
+		if (nic_fits(&a->list[i], "", request->rdma, left))
 			candidates_add(&search, &a->list[i]);
 	for (uint32_t i = 0; i < search.count; i++)
 		candidate_pair(&search, &search.list[i]);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { NUMA_NODE_MAX = 1023 };
+
 static bool path_join(const char *directory, const char *file, char path[PATH_MAX])
 {
 	int length = snprintf(path, PATH_MAX, "%s/%s", directory, file);
@@ -83,4 +85,44 @@ bool fm_integer_parse(const char *text, long low, long high, long *value)
 		return false;
 	*value = parsed;
 	return true;
+}
+
+bool fm_pci_parse(const char *text, char pci[FM_PCI_TEXT_MAX])
+{
+	unsigned domain = 0, bus, slot, function;
+	int used = -1;
+
+	if (strspn(text, "0123456789abcdefABCDEF:.") != strlen(text))
+		return false;
+	/* NOLINTNEXTLINE(cert-err34-c): their widths keep the numbers in range */
+	if (sscanf(text, "%5x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) != 4) {
+		domain = 0;
+		/* NOLINTNEXTLINE(cert-err34-c): their widths keep the numbers in range */
+		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &slot, &function, &used) != 3)
+			return false;
+	}
+	if (used != (int)strlen(text) || slot > 31 || function > 7)
+		return false;
+	snprintf(pci, FM_PCI_TEXT_MAX, "%04x:%02x:%02x.%x", domain & 0xfffff, bus & 0xff, slot, function);
+	return true;
+}
+
+void fm_sysfs_pci(const char *device, char pci[FM_PCI_TEXT_MAX], int *numa_node)
+{
+	char path[PATH_MAX];
+	long node;
+
+	snprintf(path, sizeof(path), "%s", device);
+	for (int level = 0; level < 2; level++) {
+		char *slash = strrchr(path, '/');
+
+		if (!slash)
+			return;
+		if (fm_pci_parse(slash + 1, pci)) {
+			if (fm_sysfs_integer(path, "numa_node", 0, NUMA_NODE_MAX, &node))
+				*numa_node = (int)node;
+			return;
+		}
+		*slash = '\0';
+	}
 }

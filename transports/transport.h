@@ -176,9 +176,10 @@ struct fm_endpoint; /* the transport's own */
 struct fm_transport {
 	uint32_t abi; /* FM_TRANSPORT_ABI */
 	const char *name;
-	const char *help;				    /* one line for devices and --help */
-	const char *absent;				    /* the program's: NULL, or why it cannot run here */
-	bool automatic;					    /* may be taken by auto and all; null and fault are not */
+	const char *help;   /* one line for devices and --help */
+	const char *absent; /* the program's: NULL, or why it cannot run here */
+	bool automatic;	    /* may be taken by auto and all; null and fault are not */
+	bool rdma;	    /* goes from RDMA port to RDMA port: placement prefers them */
 	enum fm_test_id default_latency, default_bandwidth; /* what a run without --test measures */
 	const struct fm_option_set *options;
 

@@ -17,11 +17,16 @@ class Devices(Folder):
         self.assertTrue(all(t["absent"] is None for t in found["transports"][:2]))
         self.assertEqual([m["name"] for m in found["memory"]], ["host", "hugepage"], "the test's kind is no user's")
         self.assertEqual(set(found["cpus"]["usable"]), os.sched_getaffinity(0))
-        names = {n["name"] for n in found["nics"]}
-        self.assertEqual(names, set(os.listdir("/sys/class/net")) if len(names) < 64 else names)
+        names = {n["name"] for n in found["nics"] if ":" not in n["name"]}
+        self.assertEqual(names, set(os.listdir("/sys/class/net")) if len(found["nics"]) < 64 else names)
+        ports = {f"{p['device']}:{p['port']}" for p in found["rdma_ports"]}
+        self.assertTrue(ports or found["rdma_missing"], "where there is no RDMA, it says why")
+        self.assertLessEqual(max(len(line) for line in text.splitlines()), 100, text)
+        for sentence in found["rdma_missing"]:
+            self.assertIn(sentence, " ".join(text.split()))
         loopback = next(n for n in found["nics"] if n["name"] == "lo")
         self.assertTrue(any(a.startswith("127.0.0.1/") for a in loopback["addresses"]), loopback)
-        for name in names | {"tcp", "null", "host"}:
+        for name in names | ports | {"tcp", "null", "host"}:
             self.assertIn(name, text)
 
     def test_one_cpu(self):

@@ -297,10 +297,17 @@ static void nics_fill(struct fm_nics *nics)
 		nic->numa_node = i % 3 ? 127 : -1;
 		nic->up = i % 2;
 		nic->loopback = i % 5 == 0;
+		nic->rdma = (struct fm_nic_rdma){.port = 255, .active = i % 2, .gid_index = 65535};
+		snprintf(nic->rdma.device, sizeof(nic->rdma.device), "an_rdma_name_of_27_bytes_%02u", i % 100);
+		snprintf(nic->rdma.gid, sizeof(nic->rdma.gid), "fe80:1111:2222:3333:4444:5555:6666:7777");
+		snprintf(nic->rdma.gid_type, sizeof(nic->rdma.gid_type), "InfiniBand");
+		if (i % 4 == 0)
+			snprintf(nic->name, sizeof(nic->name), "an_rdma_name_of_27_bytes_%02u:255", i % 100);
 		nic->address_count = FM_NIC_ADDRESSES_MAX;
 		for (uint32_t j = 0; j < FM_NIC_ADDRESSES_MAX; j++) {
 			struct fm_nic_address *at = &nic->addresses[j];
 
+			at->gid_index = -1;
 			at->family = j ? AF_INET6 : AF_INET;
 			at->prefix_bits = j ? 128 : 32;
 			at->link_local = j > 4;
@@ -336,7 +343,13 @@ static void inventory_crosses_the_wire(void **state)
 		assert_true(isnan(nics->list[i].link_gbps) ? isnan(back->list[i].link_gbps)
 							   : nics->list[i].link_gbps == back->list[i].link_gbps);
 		nics->list[i].link_gbps = back->list[i].link_gbps = 0;
-		assert_memory_equal(&nics->list[i], &back->list[i], offsetof(struct fm_nic, addresses));
+		assert_memory_equal(&nics->list[i], &back->list[i], offsetof(struct fm_nic, rdma));
+		assert_string_equal(nics->list[i].rdma.device, back->list[i].rdma.device);
+		assert_string_equal(nics->list[i].rdma.gid, back->list[i].rdma.gid);
+		assert_string_equal(nics->list[i].rdma.gid_type, back->list[i].rdma.gid_type);
+		assert_int_equal(nics->list[i].rdma.port, back->list[i].rdma.port);
+		assert_int_equal(nics->list[i].rdma.gid_index, back->list[i].rdma.gid_index);
+		assert_int_equal(nics->list[i].rdma.active, back->list[i].rdma.active);
 		for (uint32_t j = 0; j < FM_NIC_ADDRESSES_MAX; j++) {
 			assert_string_equal(back->list[i].addresses[j].text, nics->list[i].addresses[j].text);
 			assert_int_equal(back->list[i].addresses[j].prefix_bits,
@@ -383,6 +396,18 @@ static void odd_inventories_are_refused(void **state)
 		{"'mtu':1500", "'mtu':1500,'gbps':-1"},
 		{"'mtu':1500", "'mtu':1500,'gbps':'fast'"},
 		{"'mtu':1500,", ""},
+		{"'eth0'", "'eth0:1'"},
+		{"'mtu':1500", "'mtu':1500,'rdma':{}"},
+		{"'mtu':1500",
+		 "'mtu':1500,'rdma':{'device':'','port':1,'active':true,'gid_index':0,'gid':'','gid_type':''}"},
+		{"'mtu':1500",
+		 "'mtu':1500,'rdma':{'device':'m','port':0,'active':true,'gid_index':0,'gid':'','gid_type':''}"},
+		{"'mtu':1500",
+		 "'mtu':1500,'rdma':{'device':'m','port':1,'active':true,'gid_index':-1,'gid':'','gid_type':''}"},
+		{"'mtu':1500",
+		 "'mtu':1500,'rdma':{'device':'m','port':1,'active':true,'gid_index':0,'gid':'x','gid_type':''}"},
+		{"'mtu':1500",
+		 "'mtu':1500,'rdma':{'device':'m','port':1,'active':true,'gid_index':0,'gid':'','gid_type':'','x':1}"},
 		{"['10.0.0.1/24']", "{}"},
 		{"10.0.0.1/24", "10.0.0.1"},
 		{"10.0.0.1/24", "10.0.0.1/33"},

@@ -419,6 +419,43 @@ static void nothing_known_of_nodes(void **state)
 	test_free(machine);
 }
 
+/* The RDMA port of each rail, and the GID of its data address. */
+static void rdma_ports_are_told(void **state)
+{
+	struct machine *machine = machine_new(1, 2, 1);
+	struct fm_place_request asked = request(machine, 1);
+	struct fm_nic *nic = &machine->nics.list[0];
+	const struct fm_place_rail *rail = &machine->place.rails[0];
+
+	(void)state;
+	nic->rdma = (struct fm_nic_rdma){.device = "mlx5_3", .port = 2, .active = true, .gid_index = 4};
+	nic->addresses[0].gid_index = 7;
+	nic->addresses[1].gid_index = -1;
+	machine->rails[0] = (struct fm_rail){"mlx0", "", "10.0.0.1", "10.0.0.2", ""};
+	decide(machine, &asked);
+	assert_string_equal(rail->device, "mlx0");
+	assert_string_equal(rail->rdma_device, "mlx5_3");
+	assert_int_equal(rail->port, 2);
+	assert_int_equal(rail->gid_index, 7);
+	/* An address without a GID: the best one there is. */
+	machine->rails[0] = (struct fm_rail){"mlx0", "", "fe80::1", "fe80::2", ""};
+	decide(machine, &asked);
+	assert_int_equal(rail->gid_index, 4);
+	/* No net device, no address. */
+	snprintf(nic->name, sizeof(nic->name), "mlx5_3:2");
+	nic->address_count = 0;
+	machine->rails[0] = (struct fm_rail){"mlx5_3:2", "mlx5_3:2", "", "", ""};
+	decide(machine, &asked);
+	assert_string_equal(rail->device, "mlx5_3");
+	assert_string_equal(rail->address, "");
+	assert_int_equal(rail->port, 2);
+	machine->rails[0] = (struct fm_rail){"mlx1", "", "10.1.0.1", "10.1.0.2", ""};
+	decide(machine, &asked);
+	assert_string_equal(rail->rdma_device, "");
+	assert_int_equal(rail->port + rail->gid_index, 0);
+	test_free(machine);
+}
+
 static void rails_are_checked(void **state)
 {
 	struct machine *machine = machine_new(1, 2, 1);
@@ -605,6 +642,7 @@ int main(void)
 		cmocka_unit_test(cpus_asked_for),
 		cmocka_unit_test(other_end_asked_for_cpus),
 		cmocka_unit_test(nothing_known_of_nodes),
+		cmocka_unit_test(rdma_ports_are_told),
 		cmocka_unit_test(rails_are_checked),
 		cmocka_unit_test(cpus_of_this_machine),
 		cmocka_unit_test(cpus_of_a_garbled_tree),

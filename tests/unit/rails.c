@@ -26,6 +26,7 @@ struct pair {
 	struct fm_rail rails[FM_RAILS_MAX];
 	uint32_t count;
 	struct fm_error error;
+	bool rdma; /* for what goes by RDMA */
 };
 
 /* addresses: "10.0.0.1/24 fe80::1/64". */
@@ -76,7 +77,7 @@ static struct pair *pair_new(void)
 static int try(struct pair *pair, const char *rails, const char *device, const char *data_address,
 	       const char *control_a, const char *control_b)
 {
-	const struct fm_rail_request request = {rails, device, data_address, control_a, control_b};
+	const struct fm_rail_request request = {rails, device, data_address, control_a, control_b, pair->rdma};
 
 	return fm_rails_pair(&pair->a, &pair->b, &request, pair->rails, FM_RAILS_MAX, &pair->count, &pair->error);
 }
@@ -310,7 +311,7 @@ static void lists_of_rails(void **state)
 
 static int try_every(struct pair *pair, struct fm_rails_left *left, const char *from, const char *to)
 {
-	const struct fm_rail_request request = {"all", "", "", from, to};
+	const struct fm_rail_request request = {"all", "", "", from, to, pair->rdma};
 
 	return fm_rails_every(&pair->a, &pair->b, &request, pair->rails, FM_RAILS_MAX, &pair->count, left,
 			      &pair->error);
@@ -397,6 +398,126 @@ static void without_a_pair_it_is_one_rail(void **state)
 	assert_int_equal(pair->count, 1);
 	assert_string_equal(pair->rails[0].device_a, "lo");
 	assert_int_equal(left.count, 0);
+	test_free(pair);
+}
+
+/* An InfiniBand port, with no net device. */
+static void port_add(struct fm_nics *nics, const char *device, const char *pci, const char *gid)
+{
+	struct fm_nic *nic = &nics->list[nics->count];
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s:1", device);
+	nic_add(nics, name, pci, "");
+	snprintf(nic->link_layer, sizeof(nic->link_layer), "infiniband");
+	nic->rdma = (struct fm_nic_rdma){.port = 1, .active = true};
+	snprintf(nic->rdma.device, sizeof(nic->rdma.device), "%s", device);
+	snprintf(nic->rdma.gid, sizeof(nic->rdma.gid), "%s", gid);
+	snprintf(nic->rdma.gid_type, sizeof(nic->rdma.gid_type), "InfiniBand");
+}
+
+/* Two InfiniBand subnets, listed and named differently on the two nodes. */
+static struct pair *pair_of_infiniband(void)
+{
+	struct pair *pair = test_calloc(1, sizeof(*pair));
+
+	nic_add(&pair->a, "eth0", "0000:01:00.0", "192.168.0.1/24");
+	nic_add(&pair->b, "eth0", "0000:01:00.0", "192.168.0.2/24");
+	port_add(&pair->a, "mlx5_0", "0000:3b:00.0", "fe80::1");
+	port_add(&pair->a, "mlx5_1", "0000:5e:00.0", "fe80::2");
+	port_add(&pair->a, "mlx5_2", "0000:af:00.0", "fec0::1");
+	port_add(&pair->b, "mlx5_7", "0000:af:00.0", "fe80::12");
+	port_add(&pair->b, "mlx5_8", "0000:5e:00.0", "fe80::11");
+	port_add(&pair->b, "mlx5_9", "0000:3b:00.0", "fec0::11");
+	pair->rdma = true;
+	return pair;
+}
+
+static void ports_without_addresses(void **state)
+{
+	struct pair *pair = pair_of_infiniband();
+	struct fm_rails_left left;
+	struct fm_rail back[4];
+	uint32_t count;
+	json_t *json;
+
+	(void)state;
+	/* By subnet prefix, and in it by slot. */
+	assert_int_equal(try(pair, "", "mlx5_0", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "mlx5_0:1 ", "mlx5_8:1 ", "same InfiniBand subnet fe80::/64");
+	assert_int_equal(try(pair, "", "mlx5_1:1", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "mlx5_1:1 ", "mlx5_7:1 ", "same InfiniBand subnet fe80::/64");
+	assert_int_equal(try(pair, "", "af:00.0", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "mlx5_2:1 ", "mlx5_9:1 ", "same InfiniBand subnet fec0::/64");
+	assert_int_equal(try(pair, "", "mlx5_2=mlx5_7", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "mlx5_2:1 ", "mlx5_7:1 ", "asked for");
+	/* Nothing asked for: the management network has no RDMA. */
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "mlx5_0:1 ", "mlx5_8:1 ", "same InfiniBand subnet fe80::/64");
+	assert_int_equal(try_every(pair, &left, control_a, control_b), 0);
+	assert_int_equal(pair->count, 4);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "same subnet 192.168.0.0/24");
+	json = fm_rails_to_json(pair->rails, pair->count);
+	assert_int_equal(fm_rails_from_json(json, back, 4, &count, &pair->error), 0);
+	assert_string_equal(back[1].device_b, "mlx5_8:1");
+	assert_string_equal(back[1].address_b, "");
+	json_decref(json);
+	/* For what needs addresses they are no rails. */
+	pair->rdma = false;
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "the control connection's addresses");
+	assert_int_equal(try_every(pair, &left, control_a, control_b), 0);
+	assert_int_equal(pair->count, 1);
+	assert_int_equal(left.count, 6);
+	/* A subnet that the other node is not in; a port that is down; a GPU. */
+	snprintf(pair->a.list[3].rdma.gid, FM_ADDRESS_MAX, "fd00::1");
+	assert_error(pair, try(pair, "", "mlx5_2", "", control_a, control_b), -ENODEV,
+		     "no device of the other node belongs to 'mlx5_2:1'");
+	pair->a.list[1].up = pair->a.list[1].rdma.active = false;
+	assert_error(pair, try(pair, "", "mlx5_0", "", control_a, control_b), -ENETDOWN,
+		     "port 1 of mlx5_0 on this node is not active");
+	assert_error(pair, try(pair, "", "gpu:0", "", control_a, control_b), -ENODEV,
+		     "this build places no GPUs; name the NIC itself");
+	test_free(pair);
+}
+
+/* RoCE: the same rail by whatever name, and the control connection's own NIC where it has RDMA. */
+static void roce_by_any_name(void **state)
+{
+	static const char *const names[] = {"rail1", "mlx5_1", "mlx5_1:1", "5e:00.0", "10.0.1.1"};
+	struct pair *pair = pair_new();
+	struct fm_nics *const nodes[] = {&pair->a, &pair->b};
+	struct fm_rails_left left;
+
+	(void)state;
+	pair->rdma = true;
+	for (int node = 0; node < 2; node++)
+		for (uint32_t i = 0; i < nodes[node]->count; i++) {
+			struct fm_nic *nic = &nodes[node]->list[i];
+
+			if (strncmp(nic->name, "rail", 4) != 0 && strncmp(nic->name, "ens", 3) != 0)
+				continue;
+			nic->rdma = (struct fm_nic_rdma){.port = 1, .active = true};
+			snprintf(nic->rdma.device, sizeof(nic->rdma.device), "mlx5_%u", node == 0 ? i - 2 : 7 + i);
+		}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(try(pair, "", names[i], "", control_a, control_b), 0);
+		assert_rail(pair, 0, "rail1 10.0.1.1", "ens1 10.0.1.2", "same subnet 10.0.1.0/24");
+	}
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "rail0 10.0.0.1", "ens2 10.0.0.2", "same subnet 10.0.0.0/24");
+	assert_int_equal(try(pair, "", "", "", "10.0.1.1", "10.0.1.2"), 0);
+	assert_rail(pair, 0, "rail1 10.0.1.1", "ens1 10.0.1.2", "the control connection's addresses");
+	pair->rdma = false;
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "the control connection's addresses");
+	pair->rdma = true;
+	/* The loopback has no RDMA: on one machine a port talks to itself. */
+	pair->b = pair->a;
+	assert_int_equal(try(pair, "", "", "", "127.0.0.1", "127.0.0.1"), 0);
+	assert_rail(pair, 0, "rail0 10.0.0.1", "rail0 10.0.0.1", "same subnet 10.0.0.0/24");
+	assert_int_equal(try_every(pair, &left, "127.0.0.1", "127.0.0.1"), 0);
+	assert_rail(pair, 0, "rail0 10.0.0.1", "rail0 10.0.0.1", "same subnet 10.0.0.0/24");
 	test_free(pair);
 }
 
@@ -579,6 +700,8 @@ int main(void)
 		cmocka_unit_test(rails_that_do_not_pair_are_named),
 		cmocka_unit_test(no_device_is_in_two_rails),
 		cmocka_unit_test(without_a_pair_it_is_one_rail),
+		cmocka_unit_test(ports_without_addresses),
+		cmocka_unit_test(roce_by_any_name),
 		cmocka_unit_test(what_is_left_says_how_many),
 		cmocka_unit_test(rails_cross_the_wire),
 		cmocka_unit_test(addresses_are_strict),
