@@ -385,7 +385,7 @@ static int text_row(struct fm_writer *writer, const struct fm_record *record, st
 	for (const struct column *column = columns; column->heading; column++) {
 		cell_format(column, record, text, sizeof(text));
 		if (again && !column[1].heading)
-			strcat(text, " " AGAIN);
+			snprintf(text, sizeof(text), "%s " AGAIN, record->verdict.status);
 		cell_put(out, column, text);
 	}
 	if (row_has_remarks(record)) {
