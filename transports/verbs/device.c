@@ -10,7 +10,7 @@
 #include <net/if.h>
 #include <stdlib.h>
 
-enum { GID_BYTES = 16, PORTS_MAX = 8 };
+enum { GID_BYTES = 16, PORTS_MAX = 8, EMPTY_MAX = 16 };
 
 const char *fm_verbs_gid_type_name(enum fm_verbs_gid_type type)
 {
@@ -97,7 +97,8 @@ static bool gid_read(const char *ports, int number, int index, struct fm_verbs_g
 
 	snprintf(path, sizeof(path), "%s/%d/gids/%d", ports, number, index);
 	*gid = (struct fm_verbs_gid){.index = index, .type = FM_VERBS_GID_IB};
-	if (!fm_verbs_read_line(path, text, sizeof(text)) || inet_pton(AF_INET6, text, gid->raw) != 1)
+	if (!fm_verbs_read_line(path, text, sizeof(text)) || inet_pton(AF_INET6, text, gid->raw) != 1 ||
+	    is_zero(gid->raw))
 		return false;
 	snprintf(path, sizeof(path), "%s/%d/gid_attrs/ndevs/%d", ports, number, index);
 	if (!fm_verbs_read_line(path, gid->netdev, sizeof(gid->netdev)))
@@ -116,8 +117,13 @@ static uint32_t gids_read(const char *ports, int number, struct fm_verbs_gid *gi
 {
 	uint32_t count = 0;
 
-	for (int i = 0; i < FM_VERBS_GIDS_MAX; i++)
-		count += gid_read(ports, number, i, &gids[count]);
+	/* Tables are long and filled from the front, with few holes; each read is a system call or three. */
+	for (int i = 0, empty = 0; i < FM_VERBS_GIDS_MAX && empty < EMPTY_MAX; i++) {
+		bool filled = gid_read(ports, number, i, &gids[count]);
+
+		count += filled;
+		empty = filled ? 0 : empty + 1;
+	}
 	return count;
 }
 

@@ -258,6 +258,7 @@ static int lane_arm(void *self, uint64_t operations)
 			lane->list[i].imm_data = lane->immediate;
 	if (lane->polled)
 		clear_stamps(lane);
+	lane->credit_first = lane->sent_before + (operations < lane->peer.ahead ? operations : lane->peer.ahead);
 	if (!lane->receives_messages)
 		return lane->failure.code;
 	/* What was lost left its receive behind. */
@@ -267,7 +268,6 @@ static int lane_arm(void *self, uint64_t operations)
 	lane->receive_end = lane->lossy ? UINT64_MAX : lane->receives + operations;
 	code = fm_verbs_receive(lane, 0);
 	lane->granted = lane->receives;
-	lane->credit_first = lane->sent_before + (operations < lane->peer.ahead ? operations : lane->peer.ahead);
 	return code ? code : lane->failure.code;
 }
 
