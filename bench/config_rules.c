@@ -7,16 +7,11 @@
 #define STAMPS_MAX (64ull << 20) /* of one repetition: 1 GiB on each end */
 
 const struct fm_option_alias fm_pair_aliases[] = {
-	{"-q", "queue pairs belong to the verbs transport, which this build lacks; connections: --streams N"},
-	{"--qp", "queue pairs belong to the verbs transport, which this build lacks; connections: --streams N"},
-	{"-m", "the path MTU is an option of the verbs transport, which this build lacks"},
-	{"-x", "the GID index is an option of the verbs transport, which this build lacks"},
-	{"-c", "the connection type is an option of the verbs transport, which this build lacks"},
-	{"-I", "inline data is an option of the verbs transport, which this build lacks"},
-	{"-l", "the post list is an option of the verbs transport, which this build lacks"},
-	{"-Q", "completion moderation is an option of the verbs transport, which this build lacks"},
-	{"-r", "the receive depth is an option of the verbs transport, which this build lacks"},
-	{"-R", "rdma_cm is an option of the verbs transport, which this build lacks"},
+	{"-q", "a queue pair is a stream: use --streams N"},
+	{"--qp", "a queue pair is a stream: use --streams N"},
+	{"-R", "fabmark exchanges addresses over its control connection: rdma_cm is not needed, and not there yet"},
+	{"--tclass", "use --traffic-class N"},
+	{"--sl", "use --service-level N"},
 	{"-i", "name the port with the device: --device mlx5_0:1"},
 	{"--iters", "use --iterations N"},
 	{"--tx-depth", "use --depth N"},

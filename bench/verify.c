@@ -120,7 +120,8 @@ int fm_verify_begin(const struct fm_verify *verify, struct fm_error *error)
 {
 	int code = 0;
 
-	if (verify->work->role != FM_TARGET || !reads(verify))
+	/* What the peer will read: of both directions each end is read from while it drives. */
+	if (!reads(verify) || (verify->work->role != FM_TARGET && !verify->work->bidirectional))
 		return 0;
 	for (uint32_t i = verify->first; i < verify->first + verify->count; i++)
 		for (uint32_t slot = 0; slot < verify->work->slots && code == 0; slot++)

@@ -10,10 +10,13 @@
 #include "transports/fault/fault.h"
 #include "transports/module.h"
 
-extern const struct fm_transport fm_transport_tcp, fm_transport_null, fm_transport_fault;
+extern const struct fm_transport fm_transport_verbs, fm_transport_tcp, fm_transport_null, fm_transport_fault;
 
-const struct fm_backend fm_backends[] = {
-	{&fm_transport_tcp, false}, {&fm_transport_null, false}, {&fm_transport_fault, false}, {NULL, false}};
+const struct fm_backend fm_backends[] = {{&fm_transport_verbs, true},
+					 {&fm_transport_tcp, false},
+					 {&fm_transport_null, false},
+					 {&fm_transport_fault, false},
+					 {NULL, false}};
 const struct fm_transport *const fm_transport_floor = &fm_transport_null;
 
 const struct fm_transport *fm_transport_find(const char *name)

@@ -1,0 +1,117 @@
+/*
+ * exchange.c - what two ends tell each other before their queue pairs are connected, checked when it is read.
+ */
+#include "transports/verbs/endpoint.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+enum { MARK = 0x31534256 }; /* "VBS1" */
+
+static uint64_t two(uint32_t high, uint32_t low)
+{
+	return (uint64_t)high << 32 | low;
+}
+
+int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *blob, struct fm_error *error)
+{
+	const struct fm_verbs_end *self = &endpoint->self;
+	uint32_t streams = endpoint->work->streams;
+	int code = fm_blob_put_u64(blob, two(MARK, streams));
+
+	code = code ? code : fm_blob_put_u64(blob, two(self->type, self->ethernet));
+	code = code ? code : fm_blob_put_u64(blob, two(self->gid_type, self->mtu));
+	code = code ? code : fm_blob_put_u64(blob, two(self->lid, self->pkey));
+	code = code ? code : fm_blob_put(blob, self->gid, sizeof(self->gid));
+	code = code ? code : fm_blob_put_u64(blob, two(self->reads_out, self->reads_in));
+	code = code ? code : fm_blob_put_u64(blob, two(self->ahead, self->control_key));
+	code = code ? code : fm_blob_put_u64(blob, self->control);
+	for (uint32_t i = 0; i < streams && code == 0; i++) {
+		const struct fm_verbs_lane *lane = &endpoint->lanes[i];
+
+		code = fm_blob_put_u64(blob, two(lane->qp->qp_num, lane->psn));
+		code = code ? code : fm_blob_put_u64(blob, (uintptr_t)lane->in.base);
+		code = code ? code : fm_blob_put_u64(blob, (uintptr_t)lane->out.base);
+		code = code ? code : fm_blob_put_u64(blob, two(lane->in_region->rkey, lane->out_region->rkey));
+	}
+	return code ? fm_error_set(error, code, FM_REASON_CONNECT,
+				   "the addresses of %u streams do not fit one message: take fewer --streams", streams)
+		    : 0;
+}
+
+static uint32_t get_two(struct fm_blob_reader *reader, uint32_t *low)
+{
+	uint64_t both = fm_blob_get_u64(reader);
+
+	*low = (uint32_t)both;
+	return (uint32_t)(both >> 32);
+}
+
+static void lane_read(struct fm_endpoint *endpoint, uint32_t i, struct fm_blob_reader *reader)
+{
+	struct fm_verbs_peer *peer = &endpoint->lanes[i].peer;
+
+	peer->qp_number = get_two(reader, &peer->psn);
+	peer->in = fm_blob_get_u64(reader);
+	peer->out = fm_blob_get_u64(reader);
+	peer->in_key = get_two(reader, &peer->out_key);
+	peer->credit = endpoint->peer.control + i * sizeof(struct fm_verbs_control) +
+		       offsetof(struct fm_verbs_control, credit);
+	peer->credit_key = endpoint->peer.control_key;
+	peer->ahead = endpoint->peer.ahead;
+	reader->failed |= peer->qp_number >> 24 || peer->psn >> 24;
+}
+
+static int peer_check(const struct fm_verbs_end *self, const struct fm_verbs_end *peer, struct fm_error *error)
+{
+	if (peer->type != self->type)
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the two ends have different connection types");
+	if (peer->ethernet != self->ethernet)
+		return fm_error_set(
+			error, -EINVAL, FM_REASON_PLACEMENT,
+			"one end's port is Ethernet and the other's InfiniBand: choose devices of one fabric with "
+			"--device LOCAL=REMOTE");
+	if (peer->gid_type != self->gid_type)
+		return fm_error_set(error, -EINVAL, FM_REASON_PLACEMENT,
+				    "the GID here is %s and the peer's is %s: choose two of one type with --gid-index "
+				    "LOCAL=REMOTE",
+				    fm_verbs_gid_type_name(self->gid_type), fm_verbs_gid_type_name(peer->gid_type));
+	/* The upper bit is the membership; two limited members cannot talk. */
+	if ((peer->pkey & 0x7fff) != (self->pkey & 0x7fff) || !((peer->pkey | self->pkey) & 0x8000))
+		return fm_error_set(
+			error, -EINVAL, FM_REASON_PLACEMENT,
+			"P_Key 0x%04x here and 0x%04x there do not match: choose with --pkey-index, or ask for a "
+			"common partition",
+			self->pkey, peer->pkey);
+	return 0;
+}
+
+int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *blob, struct fm_error *error)
+{
+	struct fm_blob_reader reader = {.blob = blob};
+	struct fm_verbs_end *peer = &endpoint->peer;
+	uint32_t streams, low, type, ethernet, mtu, lid;
+
+	if (get_two(&reader, &streams) != MARK || streams != endpoint->work->streams)
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's queue pairs cannot be read");
+	type = get_two(&reader, &ethernet);
+	peer->type = (enum ibv_qp_type)type;
+	peer->ethernet = ethernet == 1;
+	low = get_two(&reader, &mtu);
+	peer->mtu = (enum ibv_mtu)mtu;
+	reader.failed |= low > FM_VERBS_GID_ROCE_V2 || mtu < IBV_MTU_256 || mtu > IBV_MTU_4096;
+	peer->gid_type = reader.failed ? FM_VERBS_GID_IB : (enum fm_verbs_gid_type)low;
+	lid = get_two(&reader, &low);
+	peer->lid = (uint16_t)lid;
+	peer->pkey = (uint16_t)low;
+	fm_blob_get(&reader, peer->gid, sizeof(peer->gid));
+	peer->reads_out = get_two(&reader, &peer->reads_in);
+	peer->ahead = get_two(&reader, &peer->control_key);
+	peer->control = fm_blob_get_u64(&reader);
+	for (uint32_t i = 0; i < streams && !reader.failed; i++)
+		lane_read(endpoint, i, &reader);
+	if (reader.failed || reader.at != blob->bytes)
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's queue pairs cannot be read");
+	endpoint->mtu = peer->mtu < endpoint->self.mtu ? peer->mtu : endpoint->self.mtu;
+	return peer_check(&endpoint->self, peer, error);
+}
