@@ -241,7 +241,7 @@ static void clear_stamps(const struct fm_verbs_lane *lane)
 		*((volatile uint8_t *)(uintptr_t)(lane->incoming.base + at) + lane->size - 1) = 0;
 }
 
-static int lane_arm(void *self, uint64_t operations)
+static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 {
 	struct fm_verbs_lane *lane = self;
 	int code;
@@ -265,7 +265,7 @@ static int lane_arm(void *self, uint64_t operations)
 	if (lane->receives == lane->seen)
 		lane->receiving.at = 0;
 	lane->looked = lane->seen;
-	lane->receive_end = lane->lossy ? UINT64_MAX : lane->receives + operations;
+	lane->receive_end = lane->lossy ? UINT64_MAX : lane->receives + (incoming ? incoming : operations);
 	code = fm_verbs_receive(lane, 0);
 	lane->granted = lane->receives;
 	return code ? code : lane->failure.code;
