@@ -345,9 +345,9 @@ static int rail_asked(const struct pairing *pairing, const struct wish wishes[2]
 	*ordinal = FM_NICS_MAX;
 	if (result == 0 && remote_asked)
 		result = end_find(pairing->b, &wishes[1], node_names[1], &b, error);
-	if (result < 0)
+	if (result)
 		return result;
-	if ((a.nic->loopback || (b.nic && b.nic->loopback)) && !pairing->same_machine)
+	if ((a.nic->loopback || (remote_asked && b.nic->loopback)) && !pairing->same_machine)
 		return fm_error_set(error, -ENETUNREACH, FM_REASON_PLACEMENT,
 				    "'%s' never leaves its node: name a device that leads to the other one",
 				    a.nic->loopback ? a.nic->name : b.nic->name);

@@ -51,6 +51,7 @@ static bool nic_addressed(const struct fm_nic *nic)
 /* Could it be a rail? Says why not of what somebody may miss. */
 static bool nic_fits(const struct fm_nic *nic, const char *where, bool rdma, struct fm_rails_left *left)
 {
+	bool over_rdma = rdma && nic->rdma.active;
 	char name[64];
 
 	if (nic->loopback || (!nic->pci[0] && !nic->address_count && !nic->rdma.active))
@@ -58,11 +59,9 @@ static bool nic_fits(const struct fm_nic *nic, const char *where, bool rdma, str
 	snprintf(name, sizeof(name), "%s%s", nic->name, where);
 	if (!nic->up)
 		fm_rails_leave(left, name, "down or without carrier");
-	else if (rdma && nic->rdma.active)
-		return true;
-	else if (nic->address_count == 0)
+	else if (!over_rdma && nic->address_count == 0)
 		fm_rails_leave(left, name, "no IP address");
-	else if (!nic_addressed(nic))
+	else if (!over_rdma && !nic_addressed(nic))
 		fm_rails_leave(left, name, "link-local addresses only, which would pair by luck: name it in a list");
 	else
 		return true;

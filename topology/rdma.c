@@ -19,8 +19,7 @@ enum { NAME_USED_MAX = 27, PORT_MAX = 255 }; /* a name and ":255" fit the name o
 struct reading {
 	const char *sysfs;
 	struct fm_nic *nics;
-	size_t *count;
-	size_t net_count; /* NICs that are net devices */
+	size_t count, net_count; /* of the NICs so many are net devices */
 	struct fm_rdma *rdma;
 };
 
@@ -299,9 +298,9 @@ static bool net_devices_join(const struct reading *reading, const char *director
 	return best > 0;
 }
 
-static void own_nic_add(const struct reading *reading, const struct fm_rdma_port *port)
+static void own_nic_add(struct reading *reading, const struct fm_rdma_port *port)
 {
-	struct fm_nic *nic = &reading->nics[(*reading->count)++];
+	struct fm_nic *nic = &reading->nics[reading->count++];
 
 	memset(nic, 0, sizeof(*nic));
 	snprintf(nic->name, sizeof(nic->name), "%.*s:%u", NAME_USED_MAX, port->device, port->port);
@@ -312,7 +311,7 @@ static void own_nic_add(const struct reading *reading, const struct fm_rdma_port
 	nic_describe(port, "", nic);
 }
 
-static void port_join(const struct reading *reading, const char *directory, struct fm_rdma_port *port)
+static void port_join(struct reading *reading, const char *directory, struct fm_rdma_port *port)
 {
 	if (net_devices_join(reading, directory, port) || port->left_out)
 		return;
@@ -378,7 +377,7 @@ static void device_ports_read(const struct reading *reading, const char *name)
 
 int fm_rdma_read(const char *sysfs, struct fm_nic *nics, size_t *count, struct fm_rdma *rdma, struct fm_error *error)
 {
-	struct reading reading = {.sysfs = sysfs, .nics = nics, .count = count, .net_count = *count};
+	struct reading reading = {.sysfs = sysfs, .nics = nics, .count = *count, .net_count = *count};
 	struct fm_rdma made = {0, NULL};
 	char path[PATH_MAX];
 	const struct dirent *entry;
@@ -405,6 +404,7 @@ int fm_rdma_read(const char *sysfs, struct fm_nic *nics, size_t *count, struct f
 		snprintf(path, sizeof(path), "%s/class/infiniband/%s", sysfs, made.ports[i].device);
 		port_join(&reading, path, &made.ports[i]);
 	}
+	*count = reading.count;
 	*rdma = made;
 	return 0;
 }
