@@ -215,7 +215,8 @@ static const struct fm_option pair_rows[] = {
 	 .argument = "DEV",
 	 .value = "",
 	 .group = "Where",
-	 .help = "net device, PCI address or IP that carries the data, LOCAL[=REMOTE]; default remote: the same rail",
+	 .help = "net or RDMA device, PCI address or IP that carries the data, LOCAL[=REMOTE]; default remote: the "
+		 "same rail",
 	 .type = &fm_option_text,
 	 .offset = AT(where.device)},
 	{.name = "rails",
