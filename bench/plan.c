@@ -248,6 +248,30 @@ static void mark_unable(const struct plan_builder *builder)
 	}
 }
 
+/*
+ * Does auto go on to the next transport? Where this one has nothing to measure with on this place (no RDMA on the
+ * loopback device) or none of the chosen tests, and another follows.
+ */
+static bool gives_way(const struct plan_builder *builder, const struct fm_transport *const *at)
+{
+	const struct fm_pair_what *what = builder->what;
+	struct fm_capabilities capabilities;
+	struct fm_error error = {0};
+	bool others = false;
+
+	for (const struct fm_transport *const *next = at + 1; *next; next++)
+		others = others || ((*next)->automatic && !(*next)->absent &&
+				    !peer_absent(builder->offer, "transports", (*next)->name));
+	if (!others)
+		return false;
+	if (transport_query(*at, builder->plan, builder->place, &capabilities, &error))
+		return error.reason == FM_REASON_PLACEMENT || error.reason == FM_REASON_UNSUPPORTED;
+	for (int i = 0; i < FM_TEST_COUNT; i++)
+		if (capabilities.tests[i].supported && (!what->tests.count || what->tests.chosen[i]))
+			return false;
+	return true;
+}
+
 int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const json_t *peer_offer,
 		   const struct fm_place *place, struct fm_error *error)
 {
@@ -267,7 +291,8 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 	for (const struct fm_transport *const *at = plan->registry->list; *at && code == 0 && (best || all); at++) {
 		if (!(*at)->automatic)
 			continue;
-		if (best && ((*at)->absent || peer_absent(peer_offer, "transports", (*at)->name)))
+		if (best &&
+		    ((*at)->absent || peer_absent(peer_offer, "transports", (*at)->name) || gives_way(&builder, at)))
 			continue;
 		code = add_transport(&builder, *at, best);
 		if (best)
