@@ -45,6 +45,9 @@ struct fm_plan {
 
 void fm_plan_free(struct fm_plan *plan);
 
+/* Appends a point. -E2BIG: more than FM_POINTS_MAX; -ENOMEM. */
+int fm_plan_add(struct fm_plan *plan, const struct fm_point *point, struct fm_error *error);
+
 /* What this node offers: {"type": "offer", node, nics, transports: [{name, absent}], memory: [{name, absent}]}. */
 json_t *fm_offer_make(const char *node, const struct fm_nics *nics, const struct fm_registry *registry);
 

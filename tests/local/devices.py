@@ -13,8 +13,8 @@ class Devices(Folder):
     def test_text_and_json_agree(self):
         text = self.run_program("devices").out
         found = json.loads(self.run_program("devices", "--json").out)
-        self.assertEqual([t["name"] for t in found["transports"]][:2], ["tcp", "null"])
-        self.assertTrue(all(t["absent"] is None for t in found["transports"][:2]))
+        self.assertEqual([t["name"] for t in found["transports"]][:3], ["verbs", "tcp", "null"])
+        self.assertTrue(all(t["absent"] is None for t in found["transports"][1:3]))
         self.assertEqual([m["name"] for m in found["memory"]], ["host", "hugepage"], "the test's kind is no user's")
         self.assertEqual(set(found["cpus"]["usable"]), os.sched_getaffinity(0))
         names = {n["name"] for n in found["nics"] if ":" not in n["name"]}
@@ -26,7 +26,7 @@ class Devices(Folder):
             self.assertIn(sentence, " ".join(text.split()))
         loopback = next(n for n in found["nics"] if n["name"] == "lo")
         self.assertTrue(any(a.startswith("127.0.0.1/") for a in loopback["addresses"]), loopback)
-        for name in names | ports | {"tcp", "null", "host"}:
+        for name in names | ports | {"verbs", "tcp", "null", "host"}:
             self.assertIn(name, text)
 
     def test_one_cpu(self):

@@ -141,7 +141,7 @@ class Outside(Module):
         # all takes what says that it may be taken, and unix does not.
         self.path(GOOD)
         self.assertEqual({r["transport"] for r in self.pair("--local", "--transport", "all", "--test", "send_lat")[0]},
-                         {"tcp"})
+                         {"verbs", "tcp"})
 
     def test_missing_on_the_server(self):
         server = self.serve("--once", "--quiet", "--port", "0", "--address", "127.0.0.1")

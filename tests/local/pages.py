@@ -55,7 +55,7 @@ class Pages(Folder):
                                   cwd=self.folder).stdout.split()
 
         self.assertEqual(complete("fabmark", "de"), ["devices"])
-        self.assertEqual(complete("fabmark", "pair", "--tra"), ["--transport"])
+        self.assertEqual(complete("fabmark", "pair", "--trans"), ["--transport"])
         self.assertIn("tcp", complete("fabmark", "pair", "--transport", ""))
         self.assertEqual(complete("fabmark", "pair", "--test", "send_b"), ["send_bw"])
         self.assertEqual(complete("fabmark", "serve", "--local"), [])

@@ -188,11 +188,11 @@ static bool port_read(const struct wanted *wanted, const char *device, int numbe
 	snprintf(path, sizeof(path), "%s/%d/state", ports, number);
 	if (!fm_verbs_read_line(path, text, sizeof(text)))
 		return false;
-	port->active = atoi(text) == 4;
+	port->active = strncmp(text, "4:", 2) == 0;
 	snprintf(path, sizeof(path), "%s/%d/link_layer", ports, number);
 	port->ethernet = fm_verbs_read_line(path, text, sizeof(text)) && strcmp(text, "Ethernet") == 0;
 	snprintf(path, sizeof(path), "%s/%s/node_type", wanted->sysfs, device);
-	port->iwarp = fm_verbs_read_line(path, text, sizeof(text)) && atoi(text) == 4;
+	port->iwarp = fm_verbs_read_line(path, text, sizeof(text)) && strncmp(text, "4:", 2) == 0;
 	gid = port_gid(wanted, port, gids, gids_read(ports, number, gids));
 	if (gid)
 		port->gid = *gid;

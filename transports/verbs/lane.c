@@ -170,7 +170,8 @@ static int poll_memory(void *self)
 		/* Nobody waits for these completions, but a failure is told by them alone. */
 		if (++lane->idle % IDLE_POLLS)
 			return 0;
-		return lane_drain(lane) ? lane->failure.code : lane->failure.code;
+		lane_drain(lane);
+		return lane->failure.code;
 	}
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	lane->incoming.at += lane->incoming.stride;

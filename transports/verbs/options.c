@@ -145,6 +145,7 @@ const struct fm_transport fm_transport_verbs = {
 	.name = "verbs",
 	.help = "RDMA by libibverbs: InfiniBand and RoCE",
 	.automatic = true,
+	.rdma = true,
 	.default_latency = FM_WRITE_LAT,
 	.default_bandwidth = FM_WRITE_BW,
 	.options = &fm_verbs_options,

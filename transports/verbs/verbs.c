@@ -147,7 +147,7 @@ static void capability_fill(enum fm_test_id id, enum ibv_qp_type type, const str
 	bool send = strcmp(operation, "send") == 0, read = strcmp(operation, "read") == 0;
 	bool write = strncmp(operation, "write", 5) == 0, atomic = strncmp(operation, "atomic", 6) == 0;
 	uint64_t depth =
-		device->max_qp_wr > 2 * FM_VERBS_GRANTS ? (uint64_t)device->max_qp_wr - 2 * FM_VERBS_GRANTS : 1;
+		device->max_qp_wr > 2 * FM_VERBS_GRANTS ? (uint64_t)device->max_qp_wr - 2ull * FM_VERBS_GRANTS : 1;
 
 	if (!(send || (write && type != IBV_QPT_UD) || (read && reliable) ||
 	      (atomic && reliable && device->atomic_cap != IBV_ATOMIC_NONE)))
@@ -344,7 +344,7 @@ static int lanes_make(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 		lane->id = (uint64_t)(i % each) << FM_VERBS_ID_LANE_SHIFT;
 	}
 	for (uint32_t i = 0; i < work->threads; i++) {
-		endpoint->threads[i].lanes = &endpoint->lanes[i * each];
+		endpoint->threads[i].lanes = &endpoint->lanes[(size_t)i * each];
 		endpoint->threads[i].count = each;
 	}
 	return 0;
@@ -494,6 +494,7 @@ static const struct fm_transport table = {
 	.name = "verbs",
 	.help = "RDMA by libibverbs: InfiniBand and RoCE",
 	.automatic = true,
+	.rdma = true,
 	.default_latency = FM_WRITE_LAT,
 	.default_bandwidth = FM_WRITE_BW,
 	.options = &fm_verbs_options,
