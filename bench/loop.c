@@ -172,6 +172,10 @@ static inline __attribute__((always_inline)) int loop_serve(struct fm_loop *loop
 							    int (*turn)(struct fm_loop *,
 									const struct fm_loop_context *))
 {
+	/* A thread may lose its CPU between a poll and the look at the flag: what came then is found by one poll more.
+	 */
+	bool stopped = false;
+
 	for (uint32_t i = 0; i < count; i++)
 		loop_stamp(&loops[i], 0, context);
 	for (;;) {
@@ -184,13 +188,16 @@ static inline __attribute__((always_inline)) int loop_serve(struct fm_loop *loop
 				return code;
 			idle = idle && code;
 		}
-		if (idle)
+		if (idle && stopped)
 			return loop_stopped(context, FM_ABORT) ? -ECANCELED : 0;
+		stopped = idle;
 	}
 }
 
 int fm_loop_linger(struct fm_loop *loops, uint32_t count, const struct fm_loop_context *context)
 {
+	bool stopped = false;
+
 	for (;;) {
 		bool idle = true;
 
@@ -201,8 +208,9 @@ int fm_loop_linger(struct fm_loop *loops, uint32_t count, const struct fm_loop_c
 				return code;
 			idle = idle && code;
 		}
-		if (idle)
+		if (idle && stopped)
 			return loop_stopped(context, FM_ABORT) ? -ECANCELED : 0;
+		stopped = idle;
 	}
 }
 
