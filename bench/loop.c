@@ -173,6 +173,10 @@ static inline __attribute__((always_inline)) int loop_turns(struct fm_loop *loop
 							    int (*turn)(struct fm_loop *,
 									const struct fm_loop_context *))
 {
+	/* A thread may lose its CPU between a poll and the look at the flag: what came then is found by one poll more.
+	 */
+	bool stopped = false;
+
 	for (;;) {
 		bool idle = true;
 
@@ -183,8 +187,9 @@ static inline __attribute__((always_inline)) int loop_turns(struct fm_loop *loop
 				return code;
 			idle = idle && code;
 		}
-		if (idle)
+		if (idle && stopped)
 			return loop_stopped(context, FM_ABORT) ? -ECANCELED : 0;
+		stopped = idle;
 	}
 }
 
