@@ -172,7 +172,7 @@ static void sentence_write(struct fm_pair *pair)
 		used += (size_t)snprintf(text + used, bytes - used, "nothing was measured to its end");
 	used += verified_write(notes, text + used, bytes - used);
 	if (notes->retransmits)
-		used += (size_t)snprintf(text + used, bytes - used, "; %llu TCP segments were sent again",
+		used += (size_t)snprintf(text + used, bytes - used, "; %llu retransmissions",
 					 (unsigned long long)notes->retransmits);
 	if (notes->limit[0])
 		used += (size_t)snprintf(text + used, bytes - used, "; %s limits it", notes->limit);
