@@ -167,17 +167,16 @@ static int poll_received(void *self)
 static int poll_memory(void *self)
 {
 	struct fm_verbs_lane *lane = self;
-	const volatile uint8_t *last =
+	const uint8_t *last =
 		(const uint8_t *)(uintptr_t)(lane->incoming.base + lane->incoming.at) + lane->size - 1;
 
-	if (*last != lane->stamp_in) {
+	if (__atomic_load_n(last, __ATOMIC_ACQUIRE) != lane->stamp_in) {
 		/* Nobody waits for these completions, but a failure is told by them alone. */
 		if (++lane->idle % IDLE_POLLS)
 			return 0;
 		lane_drain(lane);
 		return lane->failure.code;
 	}
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	lane->incoming.at += lane->incoming.stride;
 	if (lane->incoming.at == lane->incoming.end) {
 		lane->incoming.at = 0;
