@@ -60,7 +60,8 @@ struct fm_lane {
 	 * or target is polled on until the drive is through, which is when it sends what it still owes; so is a
 	 * bidirectional drive that is through, until its peer is (it then gives 0). Completions found for another lane
 	 * of the thread are booked there, failures too: each lane reports its own. With fm_work.events it may block, at
-	 * most 10 ms, on what wakes it for any lane of its thread, and never with completions of its own unreported.
+	 * most 10 ms, on what wakes it for any lane of its thread, and never with completions of its own unreported. A
+	 * target whose device answers by itself may nap, at most 1 ms a thread: nothing waits for it.
 	 */
 	int (*poll)(void *self);
 	/*

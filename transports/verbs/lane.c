@@ -14,7 +14,7 @@
 
 #include "transports/verbs/status.h"
 
-enum { WAIT_MS = 10, SETTLE_MS = 100, DRAIN_MAX = 16, IDLE_POLLS = 1024, EVENTS_MAX = 64 };
+enum { WAIT_MS = 10, NAP_MS = 1, SETTLE_MS = 100, DRAIN_MAX = 16, IDLE_POLLS = 1024, EVENTS_MAX = 64 };
 
 #define SEQUENCE_MASK ((1ull << FM_VERBS_ID_SEQUENCE_BITS) - 1)
 
@@ -164,11 +164,23 @@ static int poll_received(void *self)
 	return code ? code : lane_report(lane);
 }
 
+/*
+ * A target of one-sided operations: its device answers for it, so that polling would only take a CPU from whoever
+ * shares it: a sibling thread, or a software device's own work. One lane of a thread naps for all.
+ */
+static int poll_target(void *self)
+{
+	struct fm_verbs_lane *lane = self;
+
+	if (lane == lane->thread->lanes)
+		poll(NULL, 0, NAP_MS);
+	return poll_acked(lane);
+}
+
 static int poll_memory(void *self)
 {
 	struct fm_verbs_lane *lane = self;
-	const uint8_t *last =
-		(const uint8_t *)(uintptr_t)(lane->incoming.base + lane->incoming.at) + lane->size - 1;
+	const uint8_t *last = (const uint8_t *)(uintptr_t)(lane->incoming.base + lane->incoming.at) + lane->size - 1;
 
 	if (__atomic_load_n(last, __ATOMIC_ACQUIRE) != lane->stamp_in) {
 		/* Nobody waits for these completions, but a failure is told by them alone. */
@@ -253,7 +265,7 @@ static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 	lane->sent_before += lane->posted;
 	lane->armed = operations;
 	lane->posted = lane->acked = lane->arrived = lane->reported = 0;
-	lane->signal_at = lane->signal_every;
+	lane->signal_at = lane->signal_every < operations ? lane->signal_every : operations;
 	lane->local.at = lane->incoming.at = 0;
 	lane->stamp_out = lane->stamp_in = 1;
 	lane->immediate = htonl(ntohl(lane->immediate) + 1);
@@ -409,6 +421,8 @@ struct fm_lane fm_verbs_lane_specialise(struct fm_verbs_lane *lane)
 		made.poll = poll_memory;
 	else if (lane->receives_messages)
 		made.poll = poll_received;
+	else if (lane->work->role == FM_TARGET && !lane->work->events)
+		made.poll = poll_target;
 	if (lane->work->events) {
 		lane->busy_poll = made.poll;
 		made.poll = poll_waiting;

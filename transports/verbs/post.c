@@ -8,88 +8,125 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void walk_on(struct fm_verbs_walk *walk)
+/* What is known of a lane's operations before the loop. */
+struct how {
+	enum ibv_wr_opcode opcode;
+	bool stamped;  /* write_lat: the peer looks at the last byte, which says which message it is */
+	bool inlined;  /* the message travels inside its work request */
+	bool datagram; /* each work request has an address */
+};
+
+INLINE bool has_remote(const struct how how)
 {
-	walk->at += walk->stride;
-	if (walk->at == walk->end)
-		walk->at = 0;
+	return how.opcode != IBV_WR_SEND && how.opcode != IBV_WR_SEND_WITH_IMM;
 }
 
 /* The flags of the operation that makes `posted`: every so many ask for a completion, and the last. */
-INLINE unsigned signal_flag(struct fm_verbs_lane *lane, uint64_t posted)
+INLINE unsigned flags_of(struct fm_verbs_lane *lane, uint64_t posted)
 {
-	if (posted == lane->signal_at) {
-		lane->signal_at += lane->signal_every;
-		return IBV_SEND_SIGNALED;
-	}
-	return posted == lane->armed ? IBV_SEND_SIGNALED : 0;
+	if (__builtin_expect(posted != lane->signal_at, 1))
+		return lane->flags;
+	lane->signal_at += lane->signal_every;
+	if (lane->signal_at > lane->armed)
+		lane->signal_at = lane->armed;
+	return lane->flags | IBV_SEND_SIGNALED;
 }
 
-/* write_lat: the peer looks at the last byte, which says which message it is. */
-INLINE void stamp(struct fm_verbs_lane *lane)
+INLINE void stamp(struct fm_verbs_lane *lane, uint64_t at)
 {
-	volatile uint8_t *last = (uint8_t *)(uintptr_t)(lane->local.base + lane->local.at) + lane->size - 1;
+	volatile uint8_t *last = (uint8_t *)(uintptr_t)(lane->local.base + at) + lane->size - 1;
 
 	*last = lane->stamp_out;
-	if (lane->local.at + lane->local.stride == lane->local.end)
+	if (at + lane->local.stride == lane->local.end)
 		lane->stamp_out = lane->stamp_out == UINT8_MAX ? 1 : (uint8_t)(lane->stamp_out + 1);
 }
 
-INLINE int post_classic(struct fm_verbs_lane *lane, uint32_t count, const bool remote, const bool stamped)
+/* The slot behind the one at `at`. */
+INLINE uint64_t next_slot(const struct fm_verbs_lane *lane, uint64_t at)
+{
+	at += lane->local.stride;
+	return at == lane->local.end ? 0 : at;
+}
+
+INLINE int hand_over(struct fm_verbs_lane *lane, uint32_t n)
 {
 	struct ibv_send_wr *bad;
-	uint32_t started = 0;
+	int code;
 
-	do {
-		uint32_t n = count - started < lane->list_max ? count - started : lane->list_max;
-		int code;
+	if (__builtin_expect(n == lane->list_max, 1))
+		return ibv_post_send(lane->qp, lane->list, &bad);
+	lane->list[n - 1].next = NULL;
+	code = ibv_post_send(lane->qp, lane->list, &bad);
+	lane->list[n - 1].next = &lane->list[n];
+	return code;
+}
 
-		for (uint32_t i = 0; i < n; i++) {
-			struct ibv_send_wr *request = &lane->list[i];
-			uint64_t posted = ++lane->posted;
+/* What differs from one request of the list to the next. */
+INLINE void request_fill(struct fm_verbs_lane *lane, struct ibv_send_wr *request, struct ibv_sge *entry,
+			 uint64_t posted, uint64_t at, const struct how how)
+{
+	unsigned flags = flags_of(lane, posted);
+	uint64_t id = lane->id | posted, from = lane->local.base + at, to = lane->remote + at;
 
-			if (stamped)
-				stamp(lane);
-			request->wr_id = lane->id | posted;
-			request->send_flags = lane->flags | signal_flag(lane, posted);
-			lane->entries[i].addr = lane->local.base + lane->local.at;
-			/* An atomic's address lies at the same place of the union. */
-			if (remote)
-				request->wr.rdma.remote_addr = lane->remote + lane->local.at;
-			walk_on(&lane->local);
-		}
-		lane->list[n - 1].next = NULL;
+	request->wr_id = id;
+	request->send_flags = flags;
+	entry->addr = from;
+	/* An atomic's address lies at the same place of the union. */
+	if (has_remote(how))
+		request->wr.rdma.remote_addr = to;
+}
+
+INLINE int post_classic(struct fm_verbs_lane *lane, uint32_t count, const struct how how)
+{
+	const uint64_t end = lane->posted + count;
+	uint64_t posted = lane->posted, at = lane->local.at;
+	struct ibv_send_wr *bad;
+	int code = 0;
+
+	/* Without a list nothing needs cutting. */
+	while (lane->list_max == 1 && posted != end && __builtin_expect(code == 0, 1)) {
+		posted++;
+		if (how.stamped)
+			stamp(lane, at);
+		request_fill(lane, lane->list, lane->entries, posted, at, how);
+		at = next_slot(lane, at);
 		code = ibv_post_send(lane->qp, lane->list, &bad);
-		if (n < lane->list_max)
-			lane->list[n - 1].next = &lane->list[n];
-		if (__builtin_expect(code, 0))
-			return fm_verbs_lane_fail(lane, -code, "ibv_post_send");
-		started += n;
-	} while (started < count);
-	return (int)count;
+	}
+	while (posted != end && __builtin_expect(code == 0, 1)) {
+		uint32_t n = 0;
+
+		for (; n < lane->list_max && posted != end; n++) {
+			posted++;
+			if (how.stamped)
+				stamp(lane, at);
+			request_fill(lane, &lane->list[n], &lane->entries[n], posted, at, how);
+			at = next_slot(lane, at);
+		}
+		code = hand_over(lane, n);
+	}
+	lane->posted = posted;
+	lane->local.at = at;
+	return __builtin_expect(code, 0) ? fm_verbs_lane_fail(lane, -code, "ibv_post_send") : (int)count;
 }
 
 /* What is in the builder's hand: the operation, without its data. */
-INLINE void build(const struct fm_verbs_lane *lane, const enum ibv_wr_opcode opcode)
+INLINE void build(struct ibv_qp_ex *qpx, const struct fm_verbs_lane *lane, uint64_t at, const struct how how)
 {
-	struct ibv_qp_ex *qpx = lane->qpx;
-	uint64_t remote = lane->remote + lane->local.at;
-
-	switch (opcode) {
+	switch (how.opcode) {
 	case IBV_WR_RDMA_WRITE:
-		ibv_wr_rdma_write(qpx, lane->remote_key, remote);
+		ibv_wr_rdma_write(qpx, lane->remote_key, lane->remote + at);
 		break;
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
-		ibv_wr_rdma_write_imm(qpx, lane->remote_key, remote, lane->immediate);
+		ibv_wr_rdma_write_imm(qpx, lane->remote_key, lane->remote + at, lane->immediate);
 		break;
 	case IBV_WR_RDMA_READ:
-		ibv_wr_rdma_read(qpx, lane->remote_key, remote);
+		ibv_wr_rdma_read(qpx, lane->remote_key, lane->remote + at);
 		break;
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
-		ibv_wr_atomic_fetch_add(qpx, lane->remote_key, remote, 1);
+		ibv_wr_atomic_fetch_add(qpx, lane->remote_key, lane->remote + at, 1);
 		break;
 	case IBV_WR_ATOMIC_CMP_AND_SWP:
-		ibv_wr_atomic_cmp_swp(qpx, lane->remote_key, remote, 0, 1);
+		ibv_wr_atomic_cmp_swp(qpx, lane->remote_key, lane->remote + at, 0, 1);
 		break;
 	case IBV_WR_SEND:
 		ibv_wr_send(qpx);
@@ -100,41 +137,38 @@ INLINE void build(const struct fm_verbs_lane *lane, const enum ibv_wr_opcode opc
 	}
 }
 
-INLINE int post_extended(struct fm_verbs_lane *lane, uint32_t count, const enum ibv_wr_opcode opcode,
-			 const bool stamped)
+INLINE int post_extended(struct fm_verbs_lane *lane, uint32_t count, const struct how how)
 {
 	struct ibv_qp_ex *qpx = lane->qpx;
-	uint32_t started = 0;
+	const uint64_t end = lane->posted + count;
+	uint64_t posted = lane->posted, at = lane->local.at;
+	int code = 0;
 
 	do {
-		uint32_t n = count - started < lane->list_max ? count - started : lane->list_max;
-		int code;
+		uint64_t stop = posted + lane->list_max < end ? posted + lane->list_max : end;
 
 		ibv_wr_start(qpx);
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t posted = ++lane->posted;
-			uint64_t at = lane->local.base + lane->local.at;
-
-			if (stamped)
-				stamp(lane);
+		do {
+			posted++;
+			if (how.stamped)
+				stamp(lane, at);
 			qpx->wr_id = lane->id | posted;
 			/* The kernel's half of soft-RoCE believes this flag and not the builder. */
-			qpx->wr_flags = lane->flags | signal_flag(lane, posted);
-			build(lane, opcode);
-			if (lane->ah)
+			qpx->wr_flags = flags_of(lane, posted);
+			build(qpx, lane, at, how);
+			if (how.datagram)
 				ibv_wr_set_ud_addr(qpx, lane->ah, lane->peer.qp_number, FM_VERBS_QKEY);
-			if (lane->flags & IBV_SEND_INLINE)
-				ibv_wr_set_inline_data(qpx, (void *)(uintptr_t)at, lane->size);
+			if (how.inlined)
+				ibv_wr_set_inline_data(qpx, (void *)(uintptr_t)(lane->local.base + at), lane->size);
 			else
-				ibv_wr_set_sge(qpx, lane->local_key, at, lane->size);
-			walk_on(&lane->local);
-		}
+				ibv_wr_set_sge(qpx, lane->local_key, lane->local.base + at, lane->size);
+			at = next_slot(lane, at);
+		} while (posted != stop);
 		code = ibv_wr_complete(qpx);
-		if (__builtin_expect(code, 0))
-			return fm_verbs_lane_fail(lane, -code, "ibv_wr_complete");
-		started += n;
-	} while (started < count);
-	return (int)count;
+	} while (__builtin_expect(code == 0, 1) && posted != end);
+	lane->posted = posted;
+	lane->local.at = at;
+	return __builtin_expect(code, 0) ? fm_verbs_lane_fail(lane, -code, "ibv_wr_complete") : (int)count;
 }
 
 /* How many of count may be posted now: by the queue's length, and by what the peer is ready to receive. */
@@ -153,10 +187,8 @@ INLINE uint32_t allowed(const struct fm_verbs_lane *lane, uint32_t count)
 	return count < room ? count : (uint32_t)room;
 }
 
-INLINE int lane_post(struct fm_verbs_lane *lane, uint32_t count, const enum ibv_wr_opcode opcode, const bool extended,
-		     const bool stamped)
+INLINE int lane_post(struct fm_verbs_lane *lane, uint32_t count, const bool extended, const struct how how)
 {
-	const bool remote = opcode != IBV_WR_SEND && opcode != IBV_WR_SEND_WITH_IMM;
 	int n;
 
 	if (__builtin_expect(lane->failure.code, 0))
@@ -171,7 +203,7 @@ INLINE int lane_post(struct fm_verbs_lane *lane, uint32_t count, const enum ibv_
 		n = fm_verbs_drain(lane->thread);
 		return n ? fm_verbs_lane_fail(lane, n, "ibv_poll_cq") : 0;
 	}
-	n = extended ? post_extended(lane, count, opcode, stamped) : post_classic(lane, count, remote, stamped);
+	n = extended ? post_extended(lane, count, how) : post_classic(lane, count, how);
 	/* Of a latency the message is on its way: now there is time for receives. */
 	if (lane->receives_messages && n > 0) {
 		int code = fm_verbs_receive(lane, lane->slack_after);
@@ -181,45 +213,84 @@ INLINE int lane_post(struct fm_verbs_lane *lane, uint32_t count, const enum ibv_
 	return n;
 }
 
-#define POST(name, opcode, stamped)                                                                                    \
-	static int name##_classic(void *self, uint32_t count)                                                          \
+/* Classic requests have flags and addresses of their own, filled in before: one function does for all of them. */
+#define POST(name, extended, ...)                                                                                      \
+	static int name(void *self, uint32_t count)                                                                    \
 	{                                                                                                              \
-		return lane_post(self, count, opcode, false, stamped);                                                 \
-	}                                                                                                              \
-	static int name##_extended(void *self, uint32_t count)                                                         \
-	{                                                                                                              \
-		return lane_post(self, count, opcode, true, stamped);                                                  \
+		return lane_post(self, count, extended, (struct how){__VA_ARGS__});                                    \
 	}
+#define POSTS(name, code)                                                                                              \
+	POST(name##_classic, false, .opcode = code)                                                                    \
+	POST(name##_extended, true, .opcode = code)                                                                    \
+	POST(name##_inlined, true, .opcode = code, .inlined = true)
 
-POST(write, IBV_WR_RDMA_WRITE, false)
-POST(write_stamped, IBV_WR_RDMA_WRITE, true)
-POST(write_imm, IBV_WR_RDMA_WRITE_WITH_IMM, false)
-POST(read, IBV_WR_RDMA_READ, false)
-POST(fadd, IBV_WR_ATOMIC_FETCH_AND_ADD, false)
-POST(cas, IBV_WR_ATOMIC_CMP_AND_SWP, false)
-POST(send, IBV_WR_SEND, false)
-POST(send_imm, IBV_WR_SEND_WITH_IMM, false)
+POSTS(write, IBV_WR_RDMA_WRITE)
+POSTS(write_imm, IBV_WR_RDMA_WRITE_WITH_IMM)
+POSTS(send, IBV_WR_SEND)
+POSTS(send_imm, IBV_WR_SEND_WITH_IMM)
+POST(write_stamped_classic, false, .opcode = IBV_WR_RDMA_WRITE, .stamped = true)
+POST(write_stamped_extended, true, .opcode = IBV_WR_RDMA_WRITE, .stamped = true)
+POST(write_stamped_inlined, true, .opcode = IBV_WR_RDMA_WRITE, .stamped = true, .inlined = true)
+POST(read_classic, false, .opcode = IBV_WR_RDMA_READ)
+POST(read_extended, true, .opcode = IBV_WR_RDMA_READ)
+POST(fadd_classic, false, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD)
+POST(fadd_extended, true, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD)
+POST(cas_classic, false, .opcode = IBV_WR_ATOMIC_CMP_AND_SWP)
+POST(cas_extended, true, .opcode = IBV_WR_ATOMIC_CMP_AND_SWP)
+POST(datagram_extended, true, .opcode = IBV_WR_SEND_WITH_IMM, .datagram = true)
+POST(datagram_inlined, true, .opcode = IBV_WR_SEND_WITH_IMM, .datagram = true, .inlined = true)
 
-int (*fm_verbs_poster(const struct fm_verbs_lane *lane))(void *self, uint32_t count)
+typedef int (*poster)(void *self, uint32_t count);
+
+static poster poster_classic(const struct fm_verbs_lane *lane)
 {
 	switch (lane->opcode) {
 	case IBV_WR_RDMA_WRITE:
-		if (lane->polled)
-			return lane->qpx ? write_stamped_extended : write_stamped_classic;
-		return lane->qpx ? write_extended : write_classic;
+		return lane->polled ? write_stamped_classic : write_classic;
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
-		return lane->qpx ? write_imm_extended : write_imm_classic;
+		return write_imm_classic;
 	case IBV_WR_RDMA_READ:
-		return lane->qpx ? read_extended : read_classic;
+		return read_classic;
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
-		return lane->qpx ? fadd_extended : fadd_classic;
+		return fadd_classic;
 	case IBV_WR_ATOMIC_CMP_AND_SWP:
-		return lane->qpx ? cas_extended : cas_classic;
+		return cas_classic;
 	case IBV_WR_SEND:
-		return lane->qpx ? send_extended : send_classic;
+		return send_classic;
 	default:
-		return lane->qpx ? send_imm_extended : send_imm_classic;
+		return send_imm_classic;
 	}
+}
+
+static poster poster_extended(const struct fm_verbs_lane *lane)
+{
+	bool inlined = lane->flags & IBV_SEND_INLINE;
+
+	switch (lane->opcode) {
+	case IBV_WR_RDMA_WRITE:
+		if (lane->polled)
+			return inlined ? write_stamped_inlined : write_stamped_extended;
+		return inlined ? write_inlined : write_extended;
+	case IBV_WR_RDMA_WRITE_WITH_IMM:
+		return inlined ? write_imm_inlined : write_imm_extended;
+	case IBV_WR_RDMA_READ:
+		return read_extended;
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+		return fadd_extended;
+	case IBV_WR_ATOMIC_CMP_AND_SWP:
+		return cas_extended;
+	case IBV_WR_SEND:
+		return inlined ? send_inlined : send_extended;
+	default:
+		if (lane->ah)
+			return inlined ? datagram_inlined : datagram_extended;
+		return inlined ? send_imm_inlined : send_imm_extended;
+	}
+}
+
+int (*fm_verbs_poster(const struct fm_verbs_lane *lane))(void *self, uint32_t count)
+{
+	return lane->qpx ? poster_extended(lane) : poster_classic(lane);
 }
 
 static int grant_classic(struct fm_verbs_lane *lane, const uint64_t *word, uint64_t id)
