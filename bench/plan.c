@@ -15,7 +15,7 @@
 
 #define DEPTH_DEFAULT 128
 #define STRIDE_ALIGN  64 /* a cache line: no two messages share one */
-/* Of one stream's buffer: what stays in a core's cache, as with the programs that users compare with. */
+/* Of the buffers that a thread sends from: what stays in a core's cache, as with the programs that users compare with. */
 #define RING_BYTES	  (1ull << 20)
 #define VERIFY_RING_BYTES (16ull << 20)	 /* the same while each message is another one */
 #define SLOWEST_LINK_BPS  1e8		 /* bits a second */
@@ -137,7 +137,7 @@ static uint32_t ring_slots(const struct fm_point *point, uint64_t bytes)
 static void point_layout(struct fm_point *point)
 {
 	point->stride_bytes = (point->size_bytes + STRIDE_ALIGN - 1) / STRIDE_ALIGN * STRIDE_ALIGN;
-	point->slots = ring_slots(point, RING_BYTES);
+	point->slots = ring_slots(point, RING_BYTES * point->threads / point->streams);
 }
 
 uint32_t fm_point_verify_slots(const struct fm_point *point)
