@@ -38,7 +38,7 @@ class Server:
         self.environment = dict(os.environ, FABMARK_TOKEN="only for this long run", HOME=folder)
         self.said = open(os.path.join(folder, "stderr"), "w+")
         reader, writer = os.pipe()
-        self.process = subprocess.Popen([PROGRAM, "serve", "--quiet", "--port", "0", "--ready-fd", str(writer)],
+        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--ready-fd", str(writer)],
                                         pass_fds=[writer], env=self.environment, stdin=subprocess.DEVNULL,
                                         stderr=self.said)
         os.close(writer)
@@ -49,7 +49,7 @@ class Server:
             raise Broken(self.last_words(f"the server does not start, exit status {self.process.returncode}"))
 
     def last_words(self, sentence):
-        """The sentence, and what the server printed."""
+        """The sentence, and what the server printed last."""
         self.said.seek(0)
         text = self.said.read().strip()[-500:]
         return f"{sentence}: {text}" if text else sentence
@@ -77,7 +77,8 @@ class Server:
         if self.process.poll() is not None:
             raise Broken(self.last_words(f"the server ended with {self.process.returncode}"))
         if result.returncode != status:
-            raise Broken(f"{' '.join(arguments)}: exit status {result.returncode}, not {status}: {result.stderr.strip()[-300:]}")
+            raise Broken(self.last_words(f"{' '.join(arguments)}: exit status {result.returncode}, not {status}: "
+                                         f"{result.stderr.strip()[-300:]}; the server"))
         return list(csv.DictReader(io.StringIO(result.stdout)))
 
     def end(self):
