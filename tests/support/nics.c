@@ -93,7 +93,7 @@ static void tree_put(const struct nic *nic, const char *name, int number)
 		assert_int_equal(system("rm -r sys/class/net"), 0);
 }
 
-void ends_make(struct ends *ends, const struct nic *a, const struct nic *b, enum fm_test_id test)
+void ends_set(struct ends *ends, const struct nic *a, const struct nic *b, enum fm_test_id test)
 {
 	const struct nic *const kinds[] = {a, b};
 	bool latency = fm_tests[test].metric == FM_LATENCY;
@@ -104,7 +104,6 @@ void ends_make(struct ends *ends, const struct nic *a, const struct nic *b, enum
 		struct fm_place_rail *rail = &ends->rails[side];
 
 		ends->devices[side] = kinds[side]->make(device_names[side]);
-		tree_put(kinds[side], device_names[side], side);
 		snprintf(rail->device, sizeof(rail->device), "lo");
 		snprintf(rail->rdma_device, sizeof(rail->rdma_device), "%s", device_names[side]);
 		rail->port = 1;
@@ -124,6 +123,13 @@ void ends_make(struct ends *ends, const struct nic *a, const struct nic *b, enum
 		.streams = 1,
 		.threads = 1,
 	};
+}
+
+void ends_make(struct ends *ends, const struct nic *a, const struct nic *b, enum fm_test_id test)
+{
+	tree_put(a, device_names[0], 0);
+	tree_put(b, device_names[1], 1);
+	ends_set(ends, a, b, test);
 }
 
 void ends_option(struct ends *ends, const char *name, const char *text)

@@ -39,6 +39,8 @@ int nics_leave(void **state);
 __attribute__((format(printf, 2, 3))) void nics_put(const char *text, const char *format, ...);
 /* A device of each kind: dev0 is side 0's, dev1 side 1's. One stream of 8 bytes, all options at their defaults. */
 void ends_make(struct ends *ends, const struct nic *a, const struct nic *b, enum fm_test_id test);
+/* The same where the folder is as ends_make has left it for these two. */
+void ends_set(struct ends *ends, const struct nic *a, const struct nic *b, enum fm_test_id test);
 void ends_option(struct ends *ends, const char *name, const char *text);
 /* What the transport says that it can do with one end's device. 0, or its code with the sentence in error. */
 int ends_query(struct ends *ends, int side, struct fm_capabilities *capabilities, struct fm_error *error);

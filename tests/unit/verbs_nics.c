@@ -125,11 +125,12 @@ static void every_test_over(const struct nic *nic, const char *connection, bool 
 	struct fm_error error = {0};
 	struct ends ends;
 
+	ends_make(&ends, nic, nic, FM_SEND_LAT);
 	for (int t = 0; t < FM_TEST_COUNT; t++)
 		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s += events ? 3 : 1) {
 			const struct fm_capability *one = &can.tests[t];
 
-			ends_make(&ends, nic, nic, (enum fm_test_id)t);
+			ends_set(&ends, nic, nic, (enum fm_test_id)t);
 			ends_option(&ends, "connection", connection);
 			if (ends_query(&ends, 0, &can, &error))
 				fail_msg("%s", error.text);
@@ -215,14 +216,15 @@ static void efa_without_writes(void **state)
 static void each_call_fails(const struct nic *nic, const char *connection, enum fm_test_id test, bool events)
 {
 	uint32_t failed = 0;
+	struct ends ends;
 
+	ends_make(&ends, nic, nic, test);
 	for (uint32_t k = 1;; k++) {
 		struct fm_error error = {0};
-		struct ends ends;
 		bool reached;
 		int code;
 
-		ends_make(&ends, nic, nic, test);
+		ends_set(&ends, nic, nic, test);
 		ends_option(&ends, "connection", connection);
 		ends.request.streams = ends.request.threads = 2;
 		ends.request.events = events;
