@@ -375,6 +375,7 @@ static void efa_is_srd(void **state)
 	assert_int_equal(mock_log()->addresses[0].is_global, 1);
 	assert_effective(&ends, 0, "connection", "SRD");
 	assert_effective(&ends, 0, "cq_moderation", "1");
+	assert_effective(&ends, 0, "mtu", "8928");
 	assert_effective(&ends, 0, "link_layer", NULL);
 	ends_close(&ends);
 	ends.devices[0].efa.rnr_retry = false;
@@ -422,6 +423,9 @@ static void connections_that_are_none(void **state)
 	ends_option(&ends, "connection", "rc");
 	assert_refused(&ends, -EOPNOTSUPP, "dev0 is an EFA device, which has srd and ud alone");
 	ends_option(&ends, "connection", "auto");
+	ends_option(&ends, "mtu", "1024");
+	assert_refused(&ends, -EOPNOTSUPP, "--mtu 1024: SRD has its port's own packets");
+	ends_option(&ends, "mtu", "0");
 	ends.devices[0].library_lacks_efa = true;
 	assert_refused(&ends, -EOPNOTSUPP, "needs libefa.so.1");
 	/* Datagrams are plain verbs there. */

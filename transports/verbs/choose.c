@@ -34,6 +34,10 @@ int fm_verbs_type_choose(const struct fm_verbs_options *options, const struct fm
 		if (code && !ud)
 			return code;
 		found.present = true;
+		if (!ud && options->mtu)
+			return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
+					    "--mtu %llu: SRD has its port's own packets, of %s; leave it out",
+					    (unsigned long long)options->mtu, port->device);
 	}
 	*efa = found;
 	*type = ud ? IBV_QPT_UD : uc ? IBV_QPT_UC : srd || found.present ? IBV_QPT_DRIVER : IBV_QPT_RC;

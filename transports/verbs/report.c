@@ -146,7 +146,10 @@ int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effect
 		fm_effective_add(effective, "rdma_link", "unknown: a device in software makes its rate up");
 	else if (port_rate(&endpoint->port, &gbps))
 		fm_effective_add(effective, "link_gbps", "%g", gbps);
-	fm_effective_add(effective, "mtu", "%u", 128u << endpoint->mtu);
+	/* The packets of SRD are longer than any MTU that InfiniBand has a number for. */
+	fm_effective_add(effective, "mtu", "%u",
+			 endpoint->self.type == IBV_QPT_DRIVER ? endpoint->attributes.max_msg_sz
+							       : 128u << endpoint->mtu);
 	fm_effective_add(effective, "gid_index", "%d", endpoint->port.gid.index);
 	inet_ntop(AF_INET6, endpoint->self.gid, text, sizeof(text));
 	fm_effective_add(effective, "gid", "%s", text);
