@@ -67,7 +67,7 @@ bool fm_verbs_pfc_read(const char *net_device, uint8_t *priorities)
 		.message = {.dcb_family = AF_UNSPEC, .cmd = DCB_CMD_IEEE_GET},
 		.name = {.rta_len = sizeof(request.name) + sizeof(request.text), .rta_type = DCB_ATTR_IFNAME},
 	};
-	const struct timeval limit = {.tv_usec = ANSWER_MS * 1000};
+	const struct timeval limit = {.tv_usec = ANSWER_MS * 1000L};
 	uint8_t answer[ANSWER_BYTES];
 	ssize_t got = -1;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);

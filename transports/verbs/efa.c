@@ -73,6 +73,10 @@ struct ibv_qp *fm_verbs_efa_queue(const struct fm_verbs_efa *efa, struct ibv_con
 	struct efadv_qp_init_attr srd = {.driver_qp_type = EFADV_QP_DRIVER_TYPE_SRD};
 	const union symbol create = {efa->create};
 
+	if (!create.create) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
 	return create.create(context, attributes, &srd, sizeof(srd));
 }
 
