@@ -608,8 +608,10 @@ int ibv_modify_qp(struct ibv_qp *modified, struct ibv_qp_attr *attributes, int m
 
 static int query_in_order(struct ibv_qp *qp, enum ibv_wr_opcode opcode, uint32_t flags)
 {
-	(void)opcode, (void)flags;
-	return mock_context_of(qp->context)->device->in_order;
+	int caps = mock_context_of(qp->context)->device->in_order;
+
+	(void)opcode;
+	return flags ? caps : caps & 1;
 }
 
 static int efa_query(struct ibv_context *context, struct efadv_device_attr *attributes, uint32_t bytes)

@@ -32,7 +32,9 @@ struct mock_device {
 	uint32_t inline_max;		/* a queue pair that asks for more is refused */
 	bool extended;			/* ibv_wr_* */
 	bool thread_domains;
-	int in_order; /* the answer of ibv_query_qp_data_in_order; -1: the library has no such call */
+	/* ibv_query_qp_data_in_order: 1 whole messages, 2 aligned blocks of 128 bytes; -1: the library has no such call
+	 */
+	int in_order;
 	int vectors;
 	uint64_t posts_until_failure; /* 0: none fails */
 	bool library_lacks_efa;	      /* no libefa.so.1 */

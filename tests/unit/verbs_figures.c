@@ -312,12 +312,14 @@ static void moderation(void **state)
 	ends_close(&ends);
 }
 
-static void assert_variant(const char *nic, int in_order, const char *expected)
+static void assert_variant(const char *nic, int a, int b, uint64_t size, const char *expected)
 {
 	struct ends ends;
 
 	ends_make(&ends, nic_named(nic), nic_named(nic), FM_WRITE_LAT);
-	ends.devices[0].in_order = in_order;
+	ends.devices[0].in_order = a;
+	ends.devices[1].in_order = b;
+	ends.request.size = ends.request.stride = size;
 	ends_opened(&ends);
 	assert_int_equal(ends_run(&ends, 50), 0);
 	assert_effective(&ends, 0, "variant", expected);
@@ -327,10 +329,19 @@ static void assert_variant(const char *nic, int in_order, const char *expected)
 static void variants_of_write_lat(void **state)
 {
 	(void)state;
-	assert_variant("mlx5 InfiniBand", 1, "poll_guaranteed");
-	assert_variant("mlx5 RoCE", 0, "poll_assumed");
-	assert_variant("bnxt_re", -1, "poll_assumed");
-	assert_variant("efa", 1, "write_imm_unordered");
+	assert_variant("mlx5 InfiniBand", 1, 1, 4096, "poll_guaranteed");
+	assert_variant("mlx5 InfiniBand", 2, 2, 4096, "poll_assumed");
+	assert_variant("mlx5 RoCE", 0, 0, 64, "poll_assumed");
+	assert_variant("bnxt_re", -1, -1, 64, "poll_assumed");
+	/* EFA lands aligned blocks of 128 bytes whole, where it says so: both ends must, and the message must lie in
+	 * one. */
+	assert_variant("efa", 0, 0, 64, "write_imm_unordered");
+	assert_variant("efa", 2, 2, 64, "poll_guaranteed");
+	assert_variant("efa", 2, 2, 128, "poll_guaranteed");
+	assert_variant("efa", 2, 2, 96, "write_imm_unordered");
+	assert_variant("efa", 2, 2, 256, "write_imm_unordered");
+	assert_variant("efa", 2, 0, 64, "write_imm_unordered");
+	assert_variant("efa", 0, 2, 64, "write_imm_unordered");
 }
 
 /* With events the queue's interrupt is that of the thread's own CPU; without, it does not matter. */

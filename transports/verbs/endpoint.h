@@ -15,7 +15,8 @@ struct fm_verbs_end {
 	enum ibv_qp_type type; /* IBV_QPT_DRIVER: SRD */
 	enum fm_verbs_gid_type gid_type;
 	bool ethernet;
-	bool writes; /* RDMA writes: all but some devices of EFA */
+	bool writes;   /* RDMA writes: all but some devices of EFA */
+	bool in_order; /* of EFA: what is written to it can be polled for */
 	uint8_t gid[16];
 	uint16_t lid;
 	uint32_t pkey_count; /* those that may be taken, in the order of their table */
@@ -104,7 +105,7 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error);
 /* Brings every queue pair to where it can send. */
 int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error);
 void fm_verbs_queues_close(struct fm_endpoint *endpoint);
-/* Does the device promise that the last byte of a write lands last? False also where it does not say. */
+/* Does the device promise that the last byte of these writes lands last? False also where it does not say. */
 bool fm_verbs_in_order(const struct fm_endpoint *endpoint);
 
 /* ---- memory.c ---- */

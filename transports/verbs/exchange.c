@@ -20,7 +20,8 @@ int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *
 	int code = fm_blob_put_u64(blob, two(MARK, streams));
 
 	code = code ? code
-		    : fm_blob_put_u64(blob, two(self->type, (uint32_t)self->ethernet | (uint32_t)self->writes << 1));
+		    : fm_blob_put_u64(blob, two(self->type, (uint32_t)self->ethernet | (uint32_t)self->writes << 1 |
+								    (uint32_t)self->in_order << 2));
 	code = code ? code : fm_blob_put_u64(blob, two(self->gid_type, self->mtu));
 	code = code ? code : fm_blob_put_u64(blob, two(self->lid, self->pkey_count));
 	for (uint32_t i = 0; i < self->pkey_count; i++)
@@ -142,6 +143,7 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	peer->type = (enum ibv_qp_type)type;
 	peer->ethernet = ethernet & 1;
 	peer->writes = ethernet & 2;
+	peer->in_order = ethernet & 4;
 	low = get_two(&reader, &mtu);
 	peer->mtu = (enum ibv_mtu)mtu;
 	reader.failed |= low > FM_VERBS_GID_ROCE_V2 || mtu < IBV_MTU_256 || mtu > IBV_MTU_4096;

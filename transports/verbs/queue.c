@@ -7,7 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HOPS = 64, RNR_TIMER = 12 /* 0.64 ms */ };
+enum {
+	HOPS = 64,
+	RNR_TIMER = 12, /* 0.64 ms */
+	/* IBV_QUERY_QP_DATA_IN_ORDER_RETURN_CAPS and _ALIGNED_128_BYTES, of headers younger than the oldest that do. */
+	ORDER_RETURN_CAPS = 1 << 0,
+	ORDER_ALIGNED_128 = 1 << 1,
+};
 
 static int failed(const struct fm_endpoint *endpoint, const char *what, int code, struct fm_error *error)
 {
@@ -100,7 +106,8 @@ static uint64_t operations_of(const struct fm_verbs_lane *lane)
 	case IBV_WR_RDMA_WRITE:
 		return IBV_QP_EX_WITH_RDMA_WRITE;
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
-		return IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | credit;
+		/* Of an unordered device's write_lat it is known only later whether the plain one will do. */
+		return IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | credit | (lane->unordered ? IBV_QP_EX_WITH_RDMA_WRITE : 0);
 	case IBV_WR_RDMA_READ:
 		return IBV_QP_EX_WITH_RDMA_READ;
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
@@ -206,15 +213,31 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 	return code;
 }
 
+/* Does each message of the incoming buffers lie within one aligned block of this size? */
+static bool within_blocks(const struct fm_endpoint *endpoint, uint64_t block)
+{
+	const struct fm_work *work = endpoint->work;
+	uint64_t stride = work->stride_bytes;
+
+	return work->size_bytes <= block && (stride % block == 0 || (stride <= block && block % stride == 0)) &&
+	       (uintptr_t)endpoint->lanes[0].in.base % block == 0;
+}
+
 bool fm_verbs_in_order(const struct fm_endpoint *endpoint)
 {
+	struct ibv_qp *qp = endpoint->lanes[0].qp;
 	/* Newer than the oldest library that the module loads with. */
 	union {
 		void *symbol;
 		int (*call)(struct ibv_qp *qp, enum ibv_wr_opcode opcode, uint32_t flags);
 	} query = {.symbol = dlvsym(RTLD_DEFAULT, "ibv_query_qp_data_in_order", "IBVERBS_1.14")};
 
-	return query.symbol && query.call(endpoint->lanes[0].qp, IBV_WR_RDMA_WRITE, 0) == 1;
+	if (!query.symbol)
+		return false;
+	/* Libraries before rdma-core 46 take no flag; later ones tell with it of blocks that land whole. */
+	return query.call(qp, IBV_WR_RDMA_WRITE, 0) == 1 ||
+	       (query.call(qp, IBV_WR_RDMA_WRITE, ORDER_RETURN_CAPS) & ORDER_ALIGNED_128 &&
+		within_blocks(endpoint, 128));
 }
 
 /* ---- states ---- */

@@ -248,6 +248,14 @@ static int verbs_refuse(const struct fm_work *work, uint32_t buffers, struct fm_
 	return 0;
 }
 
+/* A message whose last byte is anything, may land in any order, or must wake somebody cannot be polled. */
+static bool may_poll(const struct fm_endpoint *endpoint)
+{
+	const struct fm_work *work = endpoint->work;
+
+	return work->test == FM_WRITE_LAT && !work->verify && !work->events && !endpoint->options.relaxed_ordering;
+}
+
 static enum ibv_wr_opcode opcode_of(const struct fm_endpoint *endpoint, bool *polled)
 {
 	const struct fm_work *work = endpoint->work;
@@ -255,10 +263,7 @@ static enum ibv_wr_opcode opcode_of(const struct fm_endpoint *endpoint, bool *po
 	*polled = false;
 	switch (work->test) {
 	case FM_WRITE_LAT:
-		/* A message whose last byte is anything, may land in any order, or must wake somebody cannot be polled.
-		 */
-		*polled = !work->verify && !work->events && !endpoint->options.relaxed_ordering &&
-			  endpoint->self.type != IBV_QPT_DRIVER;
+		*polled = may_poll(endpoint) && endpoint->self.type != IBV_QPT_DRIVER;
 		return *polled ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_WRITE_WITH_IMM;
 	case FM_WRITE_BW:
 		return IBV_WR_RDMA_WRITE;
@@ -422,6 +427,7 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 		code = fm_verbs_lane_init(&endpoint->lanes[i], error);
 	if (code)
 		return code;
+	endpoint->self.in_order = endpoint->self.type == IBV_QPT_DRIVER && fm_verbs_in_order(endpoint);
 	endpoint->self.ahead = endpoint->lanes[0].receives_messages ? endpoint->lanes[0].ahead : 0;
 	endpoint->self.control = (uintptr_t)endpoint->control;
 	endpoint->self.control_key = endpoint->control_region->rkey;
@@ -478,6 +484,21 @@ static int verbs_address(struct fm_endpoint *endpoint, struct fm_blob *blob, str
 	return fm_verbs_exchange_write(endpoint, blob, error);
 }
 
+/* What both ends' devices decide together, each of which has planned for the lesser one. */
+static void lane_agree(struct fm_endpoint *endpoint, struct fm_verbs_lane *lane)
+{
+	const struct fm_verbs_end *self = &endpoint->self, *peer = &endpoint->peer;
+
+	/* EFA of the first generations cannot be written to: there the device tries again until it can send. */
+	lane->grants_credit &= peer->writes;
+	lane->needs_credit &= self->writes && peer->writes;
+	if (may_poll(endpoint) && self->in_order && peer->in_order) {
+		lane->opcode = IBV_WR_RDMA_WRITE;
+		lane->polled = true;
+		lane->receives_messages = false;
+	}
+}
+
 static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer, struct fm_lane *lanes,
 			 uint32_t count, struct fm_error *error)
 {
@@ -487,9 +508,7 @@ static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *pee
 	if (code)
 		return code;
 	for (uint32_t i = 0; i < count; i++) {
-		/* EFA of the first generations cannot be written to: there the device tries again until it can send. */
-		endpoint->lanes[i].grants_credit &= endpoint->peer.writes;
-		endpoint->lanes[i].needs_credit &= endpoint->self.writes && endpoint->peer.writes;
+		lane_agree(endpoint, &endpoint->lanes[i]);
 		lanes[i] = fm_verbs_lane_specialise(&endpoint->lanes[i]);
 	}
 	endpoint->connected = true;
