@@ -115,12 +115,12 @@ static void print_port(const struct fm_rdma_port *port)
 	if (port->numa_node >= 0)
 		snprintf(numa, sizeof(numa), "%d", port->numa_node);
 	printf("  %-15s %-15s %-10s %-23s %4s  %-13s %s\n", name, state, port->link_layer[0] ? port->link_layer : "-",
-	       port->rate[0] ? port->rate : "-", numa, port->pci[0] ? port->pci : "-",
+	       port->rate[0] ? port->rate : "unknown", numa, port->pci[0] ? port->pci : "-",
 	       port->net_device[0] ? port->net_device : "-");
 	snprintf(line, sizeof(line), "%s%s%s%s%s%s%s%s", port->driver[0] ? port->driver : "driver unknown",
 		 port->firmware[0] ? ", firmware " : "", port->firmware, port->board[0] ? " " : "", port->board,
 		 port->pkeys[0] ? ", P_Key " : "", port->pkeys,
-		 port->pci[0] ? "" : "; in software: its rate is made up");
+		 port->pci[0] ? "" : "; in software: the rate that it tells is made up");
 	printf("      ");
 	fm_text_wrap(stdout, line, 6, 8, COLUMNS);
 	if (port->lid)

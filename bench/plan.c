@@ -181,6 +181,17 @@ static int add_sizes(const struct plan_builder *builder, struct fm_point *point)
 	return 0;
 }
 
+/* What is measured without --test: the transport's default, or, where this device has no such operation, sending. */
+static bool is_default(const struct fm_transport *transport, const struct fm_capabilities *capabilities, int test)
+{
+	const enum fm_test_id latency = transport->default_latency, bandwidth = transport->default_bandwidth;
+	bool without_latency = capabilities && !capabilities->tests[latency].supported;
+	bool without_bandwidth = capabilities && !capabilities->tests[bandwidth].supported;
+
+	return test == (int)(without_latency ? FM_SEND_LAT : latency) ||
+	       test == (int)(without_bandwidth ? FM_SEND_BW : bandwidth);
+}
+
 /*
  * All tests of one transport. counts: a point that cannot be measured is a failure; else, one of several transports
  * that were not named, it is only skipped.
@@ -204,8 +215,7 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 		/* A ping-pong goes both ways by itself. */
 		point.bidirectional = what->bidirectional && fm_tests[i].metric == FM_BANDWIDTH;
 		if (!what->full && (what->tests.count ? !what->tests.chosen[i]
-						      : i != (int)transport->default_latency &&
-								i != (int)transport->default_bandwidth))
+						      : !is_default(transport, queried ? &capabilities : NULL, i)))
 			continue;
 		/* A family or all means the tests that there are; only a name can be disappointed. */
 		if (queried && !capabilities.tests[i].supported && !what->tests.named[i])

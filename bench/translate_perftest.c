@@ -92,7 +92,7 @@ static const struct fm_foreign_option options[] = {
 	FLAG(0, "ipv6", NULL, NULL, NOT_NEEDED("the GID index, or the address of the data, says it")),
 	VALUE(0, "force-link", NULL, NULL, NOT_NEEDED("the device says which link it has")),
 	FLAG(0, "dlid", NULL, NULL, NO_COUNTERPART),
-	VALUE(0, "pkey_index", NULL, NULL, NO_COUNTERPART),
+	VALUE(0, "pkey_index", "pkey-index", NULL, NULL),
 	VALUE(0, "wait_destroy", NULL, NULL, NOT_NEEDED("both ends take leave of each other before they close")),
 	VALUE(0, "burst_size", NULL, NULL, NO_PACING),
 	VALUE(0, "typical_pkt_size", NULL, NULL, NO_PACING),

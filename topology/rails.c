@@ -417,18 +417,21 @@ static int rail_control(const struct pairing *pairing, const struct fm_rail_requ
 
 /*
  * Nothing was asked for: the control connection's own addresses, unless data goes by RDMA and their devices have none,
- * as on a cluster that is managed over an Ethernet of its own, or the loopback.
+ * as on a cluster that is managed over an Ethernet of its own, or the loopback, or have a slow one for management.
  */
 static int rail_default(const struct pairing *pairing, const struct fm_rail_request *request, struct fm_rail *rail,
 			struct fm_error *error)
 {
 	int result = rail_control(pairing, request, rail, error);
+	const struct fm_nic *a, *b;
 	struct fm_rail over;
 
 	if (!request->rdma)
 		return result;
-	if (result == 0 && fm_rail_over_rdma(fm_nic_find(pairing->a, rail->device_a)) &&
-	    fm_rail_over_rdma(fm_nic_find(pairing->b, rail->device_b)))
+	a = fm_nic_find(pairing->a, rail->device_a);
+	b = fm_nic_find(pairing->b, rail->device_b);
+	if (result == 0 && fm_rail_over_rdma(a) && fm_rail_over_rdma(b) && !fm_rail_out_of_band(pairing->a, a) &&
+	    !fm_rail_out_of_band(pairing->b, b))
 		return 0;
 	if (!fm_rail_rdma_first(pairing->a, pairing->b, request, &over))
 		return result;

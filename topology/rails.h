@@ -19,6 +19,8 @@ int fm_rail_of_device(const struct fm_nics *a, const struct fm_nics *b, const st
 
 /* Can the NIC carry data by RDMA? NULL: no. */
 bool fm_rail_over_rdma(const struct fm_nic *nic);
+/* Has its node an RDMA port that is at least four times as fast? Then nobody means this one without naming it. */
+bool fm_rail_out_of_band(const struct fm_nics *nics, const struct fm_nic *nic);
 /*
  * B's RDMA port for this one of A, of the same link layer: for InfiniBand in the same subnet, of the same rank there;
  * else of the same ordinal, which is then told (FM_NICS_MAX otherwise). NULL: none.

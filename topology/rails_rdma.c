@@ -7,11 +7,23 @@
 #include "topology/address.h"
 #include "topology/rails.h"
 
-enum { PREFIX_BITS = 64 }; /* of a GID: the subnet's */
+enum {
+	PREFIX_BITS = 64, /* of a GID: the subnet's */
+	OUT_OF_BAND = 4,  /* a port so many times slower than another of its node is there for management */
+};
 
 bool fm_rail_over_rdma(const struct fm_nic *nic)
 {
 	return nic && nic->up && nic->rdma.active;
+}
+
+bool fm_rail_out_of_band(const struct fm_nics *nics, const struct fm_nic *nic)
+{
+	/* Comparisons with NaN are false: what is unknown is none. */
+	for (uint32_t i = 0; i < nics->count; i++)
+		if (fm_rail_over_rdma(&nics->list[i]) && nics->list[i].link_gbps >= OUT_OF_BAND * nic->link_gbps)
+			return true;
+	return false;
 }
 
 /* A port of the same link layer and, where prefix is given, in that subnet. */
@@ -109,8 +121,8 @@ bool fm_rail_rdma_first(const struct fm_nics *a, const struct fm_nics *b, const 
 		for (uint32_t i = 0; i < a->count; i++) {
 			const struct fm_nic *nic = &a->list[i];
 
-			if (fm_rail_over_rdma(nic) && (!tried || fm_nic_before(tried, nic)) &&
-			    (!next || fm_nic_before(nic, next)))
+			if (fm_rail_over_rdma(nic) && !fm_rail_out_of_band(a, nic) &&
+			    (!tried || fm_nic_before(tried, nic)) && (!next || fm_nic_before(nic, next)))
 				next = nic;
 		}
 		if (!next)
@@ -119,7 +131,7 @@ bool fm_rail_rdma_first(const struct fm_nics *a, const struct fm_nics *b, const 
 		if (fm_rail_of_device(a, b, request, next->name, rail, &by_ordinal, &ignored) < 0)
 			continue;
 		remote = fm_nic_find(b, rail->device_b);
-		if (fm_rail_over_rdma(remote))
+		if (fm_rail_over_rdma(remote) && !fm_rail_out_of_band(b, remote))
 			return true;
 	}
 }

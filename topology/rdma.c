@@ -153,6 +153,9 @@ static void link_read(const char *directory, struct fm_rdma_port *port)
 	port->capabilities = hex_read(directory, "cap_mask");
 	gbps = strtod(port->rate, &end);
 	port->link_gbps = port->pci[0] && port->active && end > port->rate && gbps > 0 && gbps < 100000 ? gbps : NAN;
+	/* In software it is 2.5 Gb/s, whatever is under it. */
+	if (!port->pci[0])
+		port->rate[0] = '\0';
 }
 
 /* ---- which NIC it is ---- */
@@ -264,7 +267,21 @@ static void addresses_mark(const struct fm_rdma_port *port, struct fm_nic *nic)
 	}
 }
 
-/* Gives the port to the net devices that are its own. The first port of a net device keeps it. */
+/* Takes the NIC's port, which is not active, away from it again. */
+static void nic_release(const struct reading *reading, struct fm_nic *nic)
+{
+	for (uint32_t i = 0; i < reading->rdma->count; i++) {
+		struct fm_rdma_port *port = &reading->rdma->ports[i];
+
+		if (strcmp(port->device, nic->rdma.device) == 0 && port->port == nic->rdma.port)
+			port->left_out = "it is not active, and another RDMA device of its net device is";
+	}
+	for (uint32_t i = 0; i < nic->address_count; i++)
+		nic->addresses[i].gid_index = -1;
+	memset(&nic->rdma, 0, sizeof(nic->rdma));
+}
+
+/* Gives the port to the net devices that are its own. Of two ports an active one has it, then the first. */
 static bool net_devices_join(const struct reading *reading, const char *directory, struct fm_rdma_port *port)
 {
 	int best = 0;
@@ -285,6 +302,8 @@ static bool net_devices_join(const struct reading *reading, const char *director
 			best = kin + (strcmp(chosen, nic->name) == 0);
 			snprintf(port->net_device, sizeof(port->net_device), "%.15s", nic->name);
 		}
+		if (nic->rdma.device[0] && !nic->rdma.active && port->active)
+			nic_release(reading, nic);
 		if (nic->rdma.device[0]) {
 			port->left_out = "another RDMA device has its net device already";
 			continue;

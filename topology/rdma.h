@@ -40,7 +40,7 @@ struct fm_rdma_port {
 	char physical_state[24]; /* LinkUp, Disabled, Polling; "" unknown */
 	bool active;
 	double link_gbps;      /* of a PCI device that is active; NaN otherwise: a software device's is made up */
-	char rate[40];	       /* as the kernel has it: "100 Gb/sec (4X EDR)" */
+	char rate[40];	       /* as the kernel has it: "100 Gb/sec (4X EDR)"; "" of a software device */
 	uint32_t lid, sm_lid;  /* 0 none */
 	uint32_t capabilities; /* cap_mask */
 	char pkeys[64];	       /* those in the table, by index: "0xffff 0x8001"; "" none, as iWARP */
@@ -64,8 +64,8 @@ struct fm_rdma {
  * `count` of `nics`, which has room for FM_RDMA_PORTS_MAX more:
  *
  * - A net device gets the port that a GID of its own, the kernel's word (rxe), its PCI function and port number, or, of
- *   iWARP, its hardware address names. Of two ports, the one of hardware, then the first. A bond, which is no PCI
- *   device, takes address, memory node and rate from its port.
+ *   iWARP, its hardware address names. Of two ports, an active one, then one of hardware, then the first. A bond, which
+ * is no PCI device, takes address, memory node and rate from its port.
  * - A port that is no Ethernet's and has no net device (InfiniBand without IPoIB, EFA) is added as a NIC of its own,
  *   up when the port is active, without addresses.
  * - Left out: ports of representors and of scalable functions (nameable by their net device), and Ethernet ports whose

@@ -121,6 +121,8 @@ static int side_open(struct pair_side *side, bool passive, struct fm_error *erro
 
 	side->cpu = request->pinned ? passive : -1;
 	side->place = (struct fm_place){.count = 1};
+	if (request->rails)
+		side->place.rails[0] = request->rails[passive];
 	snprintf(side->place.rails[0].address, sizeof(side->place.rails[0].address), "%s", request->address);
 	side->work = (struct fm_work){
 		.test = request->test,

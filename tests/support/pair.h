@@ -13,7 +13,8 @@ enum { PAIR_STREAMS_MAX = 16, PAIR_STAMPS_MAX = 1 << 16 };
 
 struct pair_request {
 	const struct fm_transport *transport;
-	const char *address; /* of both ends */
+	const char *address;		   /* of both ends */
+	const struct fm_place_rail *rails; /* two, one a side; NULL: the address is all that is known */
 	const struct fm_memory_kind *memory;
 	const void *options;
 	enum fm_test_id test;

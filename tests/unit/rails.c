@@ -433,6 +433,37 @@ static struct pair *pair_of_infiniband(void)
 	return pair;
 }
 
+/* A port that is there for management is not meant, though it has RDMA and carries the control connection. */
+static void slow_ports_are_passed_over(void **state)
+{
+	struct pair *pair = pair_of_infiniband();
+
+	(void)state;
+	for (int node = 0; node < 2; node++) {
+		struct fm_nics *nics = node ? &pair->b : &pair->a;
+
+		snprintf(nics->list[0].rdma.device, sizeof(nics->list[0].rdma.device), "bnxt_re0");
+		snprintf(nics->list[0].link_layer, sizeof(nics->list[0].link_layer), "ethernet");
+		nics->list[0].rdma.port = 1;
+		nics->list[0].rdma.active = true;
+		nics->list[0].link_gbps = 25;
+	}
+	/* As long as nobody says how fast the others are, it is one of several. */
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "the control connection's addresses");
+	for (uint32_t i = 1; i < 4; i++)
+		pair->a.list[i].link_gbps = pair->b.list[i].link_gbps = 50;
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "the control connection's addresses");
+	pair->b.list[1].link_gbps = 400;
+	assert_int_equal(try(pair, "", "", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "mlx5_1:1 ", "mlx5_7:1 ", "same InfiniBand subnet fe80::/64");
+	/* Who names it gets it. */
+	assert_int_equal(try(pair, "", "eth0", "", control_a, control_b), 0);
+	assert_rail(pair, 0, "eth0 192.168.0.1", "eth0 192.168.0.2", "same subnet 192.168.0.0/24");
+	test_free(pair);
+}
+
 static void ports_without_addresses(void **state)
 {
 	struct pair *pair = pair_of_infiniband();
@@ -701,6 +732,7 @@ int main(void)
 		cmocka_unit_test(no_device_is_in_two_rails),
 		cmocka_unit_test(without_a_pair_it_is_one_rail),
 		cmocka_unit_test(ports_without_addresses),
+		cmocka_unit_test(slow_ports_are_passed_over),
 		cmocka_unit_test(roce_by_any_name),
 		cmocka_unit_test(what_is_left_says_how_many),
 		cmocka_unit_test(rails_cross_the_wire),

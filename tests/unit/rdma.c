@@ -399,6 +399,53 @@ static void what_is_no_nic(void **state)
 	machine_free(machine);
 }
 
+/* Of two ports of one net device the one that is active: its GIDs are the net device's then. */
+static void an_active_port_goes_first(void **state)
+{
+	struct machine *machine = machine_new();
+	const struct fm_nic *nic = add_nic(machine, "eth0", "02:00:00:00:00:01", "ethernet", "10.0.0.1");
+
+	(void)state;
+	put_device(machine, "mlx5_0", "1: CA", "Ethernet", "1: DOWN", "0000:3b:00.0");
+	put_device(machine, "mlx5_1", "1: CA", "Ethernet", "4: ACTIVE", "0000:3b:00.1");
+	put_device(machine, "rxe0", "1: CA", "Ethernet", "4: ACTIVE", "");
+	put_gid(machine, "mlx5_0", 3, GID_V4("0a00:0001"), "RoCE v2", "eth0");
+	put_gid(machine, "mlx5_1", 5, GID_V4("0a00:0001"), "RoCE v2", "eth0");
+	put_gid(machine, "rxe0", 1, GID_V4("0a00:0001"), "RoCE v2", "eth0");
+	read_first(machine);
+	assert_string_equal(nic->rdma.device, "mlx5_1");
+	assert_int_equal(nic->rdma.gid_index, 5);
+	assert_int_equal(nic->addresses[0].gid_index, 5);
+	assert_string_equal(machine->rdma.ports[0].left_out,
+			    "it is not active, and another RDMA device of its net device is");
+	assert_null(machine->rdma.ports[1].left_out);
+	assert_string_equal(machine->rdma.ports[2].left_out, "another RDMA device has its net device already");
+	/* A rate in software is none. */
+	assert_string_equal(machine->rdma.ports[1].rate, "100 Gb/sec (4X EDR)");
+	assert_string_equal(machine->rdma.ports[2].rate, "");
+	machine_free(machine);
+}
+
+/* EFA: neither InfiniBand nor Ethernet, no net device, one GID that stands for itself. */
+static void efa_is_a_nic_of_its_own(void **state)
+{
+	struct machine *machine = machine_new();
+	const struct fm_nic *nic;
+
+	(void)state;
+	put_device(machine, "rdmap0s6", "7: unspecified", "Unspecified", "4: ACTIVE", "0000:00:06.0");
+	put_gid(machine, "rdmap0s6", 0, GID_INFINIBAND("01"), "IB/RoCE v1", "");
+	read_first(machine);
+	assert_int_equal(machine->count, 1);
+	nic = &machine->nics[0];
+	assert_string_equal(nic->name, "rdmap0s6:1");
+	assert_string_equal(nic->link_layer, "unspecified");
+	assert_true(nic->up && nic->rdma.active);
+	assert_int_equal(nic->rdma.gid_index, 0);
+	assert_string_equal(nic->rdma.gid_type, "native");
+	machine_free(machine);
+}
+
 static void iwarp_by_hardware_address(void **state)
 {
 	struct machine *machine = machine_new();
@@ -500,6 +547,8 @@ int main(void)
 		cmocka_unit_test(ipoib_by_function_and_port),
 		cmocka_unit_test(bond_and_vlan),
 		cmocka_unit_test(what_is_no_nic),
+		cmocka_unit_test(an_active_port_goes_first),
+		cmocka_unit_test(efa_is_a_nic_of_its_own),
 		cmocka_unit_test(iwarp_by_hardware_address),
 		cmocka_unit_test(a_full_table),
 		cmocka_unit_test(what_is_missing),

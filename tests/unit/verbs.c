@@ -1,6 +1,8 @@
 /*
- * verbs.c - what of the verbs transport needs no device: GIDs, ports under a folder like /sys, counters, statuses.
+ * verbs.c - what of the verbs transport needs no device: ports under a folder like /sys, vectors, counters, statuses.
  */
+#include <linux/dcbnl.h>
+#include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,44 +14,6 @@
 
 #include "transports/verbs/device.h"
 #include "transports/verbs/status.h"
-
-static struct fm_verbs_gid gid_of(int index, const char *address, enum fm_verbs_gid_type type, const char *netdev)
-{
-	struct fm_verbs_gid gid = {.index = index, .type = type};
-
-	assert_true(fm_verbs_gid_of_address(address, gid.raw));
-	snprintf(gid.netdev, sizeof(gid.netdev), "%s", netdev);
-	return gid;
-}
-
-static void gids_are_ranked(void **state)
-{
-	const struct fm_verbs_gid gids[] = {
-		gid_of(0, "fe80::1", FM_VERBS_GID_ROCE_V1, "eth0"),
-		gid_of(1, "fe80::1", FM_VERBS_GID_ROCE_V2, "eth0"),
-		gid_of(2, "10.0.0.1", FM_VERBS_GID_ROCE_V1, "eth0"),
-		gid_of(3, "fd00::1", FM_VERBS_GID_ROCE_V2, "eth0"),
-		gid_of(4, "10.0.0.1", FM_VERBS_GID_ROCE_V2, "eth0"),
-		gid_of(5, "10.0.0.9", FM_VERBS_GID_ROCE_V2, "eth0"),
-		gid_of(6, "10.1.0.1", FM_VERBS_GID_ROCE_V2, "eth1"),
-	};
-	uint8_t address[16];
-
-	(void)state;
-	assert_int_equal(fm_verbs_gid_choose(gids, 1, "eth0", NULL)->index, 0);
-	assert_int_equal(fm_verbs_gid_choose(gids, 3, "eth0", NULL)->index, 1);
-	assert_int_equal(fm_verbs_gid_choose(gids, 4, "eth0", NULL)->index, 3);
-	assert_int_equal(fm_verbs_gid_choose(gids, 7, "eth0", NULL)->index, 4);
-	assert_int_equal(fm_verbs_gid_choose(gids, 7, "eth1", NULL)->index, 6);
-	assert_int_equal(fm_verbs_gid_choose(gids, 7, "", NULL)->index, 4);
-	assert_null(fm_verbs_gid_choose(gids, 7, "eth2", NULL));
-	/* The data address wins over the order. */
-	assert_true(fm_verbs_gid_of_address("10.0.0.9", address));
-	assert_int_equal(fm_verbs_gid_choose(gids, 7, "eth0", address)->index, 5);
-	assert_true(fm_verbs_gid_of_address("fe80::1%eth0", address));
-	assert_int_equal(fm_verbs_gid_choose(gids, 7, "eth0", address)->index, 1);
-	assert_false(fm_verbs_gid_of_address("node1", address));
-}
 
 /* ---- a tree like /sys/class/infiniband ---- */
 
@@ -89,7 +53,8 @@ static void put_gid(const char *root, const char *port, int index, const char *g
 	snprintf(path, sizeof(path), "%s/gids/%d", port, index);
 	put(root, path, gid);
 	snprintf(path, sizeof(path), "%s/gid_attrs/types/%d", port, index);
-	put(root, path, type);
+	if (type)
+		put(root, path, type);
 	if (!netdev)
 		return;
 	snprintf(path, sizeof(path), "%s/gid_attrs/ndevs/%d", port, index);
@@ -103,14 +68,20 @@ static int tree_make(void **state)
 	if (!root || !mkdtemp(root))
 		return -1;
 	put_port(root, "mlx5_0", "1", "Ethernet", "1: DOWN");
-	put_gid(root, "mlx5_0/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0001", "RoCE v2", "eth0");
+	put_gid(root, "mlx5_0/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0001", "RoCE v2", "lo");
 	put_port(root, "mlx5_1", "1", "Ethernet", "4: ACTIVE");
-	put_gid(root, "mlx5_1/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0002", "IB/RoCE v1", "eth1");
-	put_gid(root, "mlx5_1/ports/1", 3, "0000:0000:0000:0000:0000:ffff:0a00:0002", "RoCE v2", "eth1");
-	put_gid(root, "mlx5_1/ports/1", 4, "0000:0000:0000:0000:0000:ffff:0a00:0063", "RoCE v2", "eth9");
+	put_gid(root, "mlx5_1/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0002", "IB/RoCE v1", "lo");
+	put_gid(root, "mlx5_1/ports/1", 2, "fe80:0000:0000:0000:0000:0000:0000:0000", "RoCE v2", "lo");
+	put_gid(root, "mlx5_1/ports/1", 3, "0000:0000:0000:0000:0000:ffff:0a00:0002", "RoCE v2", "lo");
+	put_gid(root, "mlx5_1/ports/1", 4, "0000:0000:0000:0000:0000:ffff:0a00:0063", "RoCE v2", "pod-of-others");
+	put_gid(root, "mlx5_1/ports/1", 5, "0000:0000:0000:0000:0000:ffff:0a00:0064", NULL, NULL);
+	put(root, "mlx5_1/device/local_cpulist", "8-11,24-27");
 	put_port(root, "mlx5_2", "1", "InfiniBand", "4: ACTIVE");
 	put_gid(root, "mlx5_2/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0003", "IB/RoCE v1", NULL);
-	put(root, "mlx5_2/device/net/ib0/mtu", "2044");
+	put_port(root, "efa_0", "1", "Unspecified", "4: ACTIVE");
+	put_gid(root, "efa_0/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0004", NULL, NULL);
+	put_port(root, "siw0", "1", "Ethernet", "4: ACTIVE");
+	put(root, "siw0/node_type", "4: RNIC");
 	put(root, "mlx5_1/ports/1/hw_counters/out_of_sequence", "3");
 	put(root, "mlx5_1/ports/1/hw_counters/packet_seq_err", "4");
 	put(root, "mlx5_1/ports/1/hw_counters/local_ack_timeout_err", "5");
@@ -130,25 +101,28 @@ static int tree_remove(void **state)
 	return system(command);
 }
 
-static struct fm_place_rail rail_of(const char *device, const char *address)
+/* As placement has it: the RDMA device, and the GID that it has chosen. */
+static struct fm_place_rail rail_of(const char *device, const char *rdma_device, uint32_t gid_index)
 {
-	struct fm_place_rail rail = {0};
+	struct fm_place_rail rail = {.port = 1, .gid_index = gid_index};
 
 	snprintf(rail.device, sizeof(rail.device), "%s", device);
-	snprintf(rail.address, sizeof(rail.address), "%s", address);
+	snprintf(rail.rdma_device, sizeof(rail.rdma_device), "%s", rdma_device);
 	return rail;
 }
 
-static void assert_port(const char *root, const struct fm_place_rail *rail, int wish, const char *device, int gid)
+static struct fm_verbs_port found(const char *root, const struct fm_place_rail *rail, int wish, int gid)
 {
 	struct fm_verbs_port port;
 	struct fm_error error = {0};
 
 	if (fm_verbs_port_find(root, rail, wish, &port, &error))
 		fail_msg("%s", error.text);
-	assert_string_equal(port.device, device);
+	assert_string_equal(port.device, rail->rdma_device);
 	assert_int_equal(port.number, 1);
 	assert_int_equal(port.gid.index, gid);
+	assert_true(port.active);
+	return port;
 }
 
 static void assert_no_port(const char *root, const struct fm_place_rail *rail, int wish, const char *words)
@@ -162,25 +136,116 @@ static void assert_no_port(const char *root, const struct fm_place_rail *rail, i
 		fail_msg("'%s' is not in: %s", words, error.text);
 }
 
-static void ports_are_found(void **state)
+/* What placement has chosen is taken, and nothing else is looked for. */
+static void ports_are_the_places(void **state)
 {
 	const char *root = *state;
-	struct fm_place_rail netdev = rail_of("eth1", "10.0.0.2"), named = rail_of("mlx5_1", ""),
-			     address = rail_of("", "10.0.0.2"), infiniband = rail_of("ib0", "192.168.1.1"),
-			     down = rail_of("eth0", ""), other = rail_of("eth7", ""), foreign = rail_of("", "10.9.9.9");
+	struct fm_place_rail roce = rail_of("eth1", "mlx5_1", 3), infiniband = rail_of("ib0", "mlx5_2", 0),
+			     efa = rail_of("efa_0", "efa_0", 0), iwarp = rail_of("eth3", "siw0", 0);
+	struct fm_verbs_port port = found(root, &roce, FM_VERBS_GID_AUTO, 3);
 
-	assert_port(root, &netdev, FM_VERBS_GID_AUTO, "mlx5_1", 3);
-	assert_port(root, &netdev, 0, "mlx5_1", 0);
-	assert_port(root, &address, FM_VERBS_GID_AUTO, "mlx5_1", 3);
-	assert_port(root, &infiniband, FM_VERBS_GID_AUTO, "mlx5_2", 0);
-	assert_port(root, &named, FM_VERBS_GID_AUTO, "mlx5_1", 3);
-	assert_no_port(root, &netdev, 9, "no port of 'eth1' has a GID with index 9");
+	assert_true(port.ethernet && !port.infiniband && !port.iwarp && !port.software);
+	assert_int_equal(port.gid.type, FM_VERBS_GID_ROCE_V2);
+	assert_string_equal(port.gid.netdev, "lo");
+	assert_int_equal(found(root, &roce, 0, 0).gid.type, FM_VERBS_GID_ROCE_V1);
+	port = found(root, &infiniband, FM_VERBS_GID_AUTO, 0);
+	assert_true(!port.ethernet && port.infiniband && port.software);
+	assert_int_equal(port.gid.type, FM_VERBS_GID_IB);
+	port = found(root, &efa, FM_VERBS_GID_AUTO, 0);
+	assert_true(!port.ethernet && !port.infiniband);
+	assert_true(found(root, &iwarp, FM_VERBS_GID_AUTO, 0).iwarp);
+}
+
+static void ports_that_are_none(void **state)
+{
+	const char *root = *state;
+	struct fm_place_rail roce = rail_of("eth1", "mlx5_1", 3), down = rail_of("eth0", "mlx5_0", 0),
+			     none = rail_of("eth7", "", 0), gone = rail_of("eth8", "mlx5_8", 0), address = none;
+
+	assert_no_port(root, &roce, 9, "'mlx5_1' has no GID with index 9");
+	/* An empty entry, a hole, and one of another network namespace. */
+	assert_no_port(root, &roce, 2, "no GID with index 2");
+	assert_no_port(root, &roce, 5, "no GID with index 5");
+	assert_no_port(root, &roce, 4, "belongs to pod-of-others, a net device of another network namespace");
+	roce.gid_index = 9;
+	assert_no_port(root, &roce, FM_VERBS_GID_AUTO, "no GID that can be used");
 	assert_no_port(root, &down, FM_VERBS_GID_AUTO, "is not active");
-	assert_no_port(root, &other, FM_VERBS_GID_AUTO, "no RDMA port belongs to net device eth7");
-	assert_no_port(root, &foreign, FM_VERBS_GID_AUTO, "no RDMA port belongs to address 10.9.9.9");
-	named.port = 2;
-	assert_no_port(root, &named, FM_VERBS_GID_AUTO, "no RDMA port");
-	assert_no_port("/nowhere", &netdev, FM_VERBS_GID_AUTO, "no RDMA device");
+	assert_no_port(root, &none, FM_VERBS_GID_AUTO, "no RDMA port belongs to net device eth7");
+	assert_no_port(root, &gone, FM_VERBS_GID_AUTO, "no RDMA port belongs to net device eth8");
+	address.device[0] = '\0';
+	snprintf(address.address, sizeof(address.address), "10.9.9.9");
+	assert_no_port(root, &address, FM_VERBS_GID_AUTO, "no RDMA port belongs to address 10.9.9.9");
+	assert_no_port("/nowhere", &roce, FM_VERBS_GID_AUTO, "no RDMA device");
+}
+
+/* CPUs 8 to 11 and 24 to 27 are next to the device: they have the first eight vectors, CPU 0 the ninth. */
+static void vectors_go_to_near_cpus_first(void **state)
+{
+	static const struct {
+		int cpu;
+		uint32_t vectors, expected;
+	} cases[] = {{8, 32, 0},   {11, 32, 3},	 {24, 32, 4}, {27, 32, 7}, {0, 32, 8}, {7, 32, 15},
+		     {12, 32, 16}, {28, 32, 28}, {27, 4, 3},  {0, 4, 0},   {31, 1, 0}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(fm_verbs_vector(*state, "mlx5_1", cases[i].cpu, cases[i].vectors), cases[i].expected);
+	/* Where nobody says which are near. */
+	assert_int_equal(fm_verbs_vector(*state, "mlx5_2", 5, 4), 1);
+}
+
+/* ---- an answer of the kernel's ---- */
+
+static size_t put_attribute(uint8_t *at, uint16_t type, const void *payload, size_t bytes)
+{
+	struct rtattr header = {.rta_type = type, .rta_len = (uint16_t)(sizeof(header) + bytes)};
+
+	memcpy(at, &header, sizeof(header));
+	memcpy(at + sizeof(header), payload, bytes);
+	return RTA_ALIGN(header.rta_len);
+}
+
+/* A name, then the IEEE attributes: something else, then PFC. */
+static size_t put_answer(uint8_t answer[256], uint8_t priorities)
+{
+	const struct ieee_pfc pfc = {.pfc_cap = 8, .pfc_en = priorities};
+	struct nlmsghdr header = {.nlmsg_type = RTM_GETDCB};
+	uint8_t inner[192] = {0};
+	size_t used = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct dcbmsg)), inside;
+
+	memset(answer, 0, 256);
+	inside = put_attribute(inner, DCB_ATTR_IEEE_MAXRATE, "abcde", 5);
+	inside += put_attribute(inner + inside, DCB_ATTR_IEEE_PFC, &pfc, offsetof(struct ieee_pfc, requests));
+	used += put_attribute(answer + used, DCB_ATTR_IFNAME, "eth0", 5);
+	used += put_attribute(answer + used, DCB_ATTR_IEEE | NLA_F_NESTED, inner, inside);
+	header.nlmsg_len = (uint32_t)used;
+	memcpy(answer, &header, sizeof(header));
+	return used;
+}
+
+static void flow_control_is_read(void **state)
+{
+	uint8_t answer[256], cut[256], priorities = 0;
+	size_t bytes = put_answer(answer, 0x08);
+
+	(void)state;
+	assert_true(fm_verbs_pfc_parse(answer, bytes, &priorities));
+	assert_int_equal(priorities, 0x08);
+	/* Cut anywhere, with lengths that agree and with those that don't: no answer, and nothing read beyond it. */
+	for (size_t at = 0; at < bytes - 40; at++) {
+		uint8_t *exact = test_malloc(at + 1);
+		struct nlmsghdr header;
+
+		memcpy(cut, answer, sizeof(cut));
+		memcpy(exact, cut, at);
+		assert_false(fm_verbs_pfc_parse(exact, at, &priorities));
+		memcpy(&header, cut, sizeof(header));
+		header.nlmsg_len = (uint32_t)at;
+		memcpy(cut, &header, sizeof(header));
+		memcpy(exact, cut, at);
+		assert_false(fm_verbs_pfc_parse(exact, at, &priorities));
+		test_free(exact);
+	}
+	assert_false(fm_verbs_pfc_read("no-such-device", &priorities));
 }
 
 static uint64_t counter_of(const struct fm_counters *counters, const char *key)
@@ -228,10 +293,9 @@ static void statuses_have_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gids_are_ranked),
-		cmocka_unit_test(ports_are_found),
-		cmocka_unit_test(counters_have_columns),
-		cmocka_unit_test(statuses_have_words),
+		cmocka_unit_test(ports_are_the_places),		 cmocka_unit_test(ports_that_are_none),
+		cmocka_unit_test(vectors_go_to_near_cpus_first), cmocka_unit_test(flow_control_is_read),
+		cmocka_unit_test(counters_have_columns),	 cmocka_unit_test(statuses_have_words),
 	};
 
 	return cmocka_run_group_tests(tests, tree_make, tree_remove);

@@ -1,5 +1,5 @@
 /*
- * device.h - which RDMA device, port and GID belong to a rail, from what the kernel tells under /sys; no library.
+ * device.h - what the kernel tells under /sys of the port that placement has chosen for a rail; no library.
  */
 #ifndef FM_VERBS_DEVICE_H
 #define FM_VERBS_DEVICE_H
@@ -7,7 +7,9 @@
 #include "topology/place.h"
 #include "transports/transport.h"
 
+#ifndef FM_VERBS_SYSFS /* tests have another */
 #define FM_VERBS_SYSFS "/sys/class/infiniband"
+#endif
 
 enum { FM_VERBS_GIDS_MAX = 256, FM_VERBS_GID_AUTO = -1 };
 
@@ -22,9 +24,11 @@ struct fm_verbs_gid {
 
 struct fm_verbs_port {
 	char device[64];
-	uint8_t number; /* from 1 */
-	bool ethernet;	/* RoCE: addresses need a GID */
+	uint8_t number;	 /* from 1 */
+	bool ethernet;	 /* RoCE or iWARP */
+	bool infiniband; /* LIDs address it; all others need a GID */
 	bool iwarp;
+	bool software; /* no device of PCI is under it: its rate is made up */
 	bool active;
 	struct fm_verbs_gid gid; /* the one to use */
 };
@@ -33,22 +37,24 @@ struct fm_verbs_port {
 const char *fm_verbs_gid_type_name(enum fm_verbs_gid_type type);
 
 /*
- * The entry to use: NULL where none will do. netdev: entries of other net devices do not belong to the rail; "" any.
- * address: the rail's data address as a GID, IPv4-mapped where it is IPv4, and preferred; NULL none. Then RoCE v2
- * before v1, IPv4 before global IPv6 before link-local, the lower index before the higher.
- */
-const struct fm_verbs_gid *fm_verbs_gid_choose(const struct fm_verbs_gid *gids, uint32_t count, const char *netdev,
-					       const uint8_t *address);
-
-/* A numeric address as a GID. False where it is none. */
-bool fm_verbs_gid_of_address(const char *address, uint8_t raw[16]);
-
-/*
- * Finds the rail's port: by the RDMA device that it names, else by its net device, else by its address. gid_index:
- * the entry that must be used, or FM_VERBS_GID_AUTO. -ENODEV with what is missing, reason placement.
+ * The port of the rail's place, which placement has chosen, and the entry of its GID table: gid_index, or with
+ * FM_VERBS_GID_AUTO the place's. -ENODEV with what is missing, -ENETDOWN; reason placement.
  */
 int fm_verbs_port_find(const char *sysfs, const struct fm_place_rail *rail, int gid_index, struct fm_verbs_port *port,
 		       struct fm_error *error);
+
+/*
+ * The completion vector whose interrupt comes to this CPU, as far as can be said: drivers deal their vectors out to the
+ * CPUs next to the device first, in ascending order, and then to the others. vectors: how many there are, at least 1.
+ */
+uint32_t fm_verbs_vector(const char *sysfs, const char *device, int cpu, uint32_t vectors);
+
+/*
+ * Which priorities of a net device have priority flow control, a bit each. False where the kernel does not say. parse:
+ * the answer to the query, as it came.
+ */
+bool fm_verbs_pfc_read(const char *net_device, uint8_t *priorities);
+bool fm_verbs_pfc_parse(const void *answer, size_t bytes, uint8_t *priorities);
 
 /* The first line of a file, without its newline. False where it cannot be read. */
 bool fm_verbs_read_line(const char *path, char *text, size_t bytes);

@@ -5,15 +5,22 @@
 #define FM_VERBS_ENDPOINT_H
 
 #include "transports/verbs/device.h"
+#include "transports/verbs/efa.h"
 #include "transports/verbs/lane.h"
+
+enum { FM_VERBS_PKEYS_MAX = 32 }; /* of a table, those that are told to the peer */
 
 /* What of an end its peer must know, beside its streams. */
 struct fm_verbs_end {
-	enum ibv_qp_type type;
+	enum ibv_qp_type type; /* IBV_QPT_DRIVER: SRD */
 	enum fm_verbs_gid_type gid_type;
 	bool ethernet;
+	bool writes;   /* RDMA writes: all but some devices of EFA */
+	bool in_order; /* of EFA: what is written to it can be polled for */
 	uint8_t gid[16];
-	uint16_t lid, pkey;
+	uint16_t lid;
+	uint32_t pkey_count; /* those that may be taken, in the order of their table */
+	uint16_t pkeys[FM_VERBS_PKEYS_MAX];
 	enum ibv_mtu mtu;
 	uint32_t reads_out, reads_in; /* reads and atomics that it can have on their way, and can answer, at once */
 	uint32_t ahead;
@@ -23,38 +30,82 @@ struct fm_verbs_end {
 
 struct fm_endpoint {
 	const struct fm_work *work;
+	const struct fm_place_rail *rail;
 	struct fm_verbs_options options;
 	struct fm_verbs_port port;
 	struct fm_verbs_end self, peer;
 	struct ibv_context *context;
 	struct ibv_device_attr device;
 	struct ibv_port_attr attributes;
+	struct fm_verbs_efa efa;
+	uint16_t pkey_places[FM_VERBS_PKEYS_MAX]; /* the indices of self.pkeys */
+	uint32_t pkey;				  /* which of them is in force */
 	struct ibv_pd *pd;
 	struct fm_verbs_thread *threads;
 	struct fm_verbs_lane *lanes;
 	struct fm_verbs_control *control; /* one a lane */
 	struct ibv_mr *control_region;
-	struct ibv_ah *ah; /* of datagrams */
+	struct ibv_ah *ah; /* of UD and SRD, whose work requests say where they go */
 	uint32_t inline_max;
 	enum ibv_mtu mtu; /* in force */
 	bool extended, connected;
 	char event[160]; /* the last asynchronous event, in words */
 };
 
+/* ---- choose.c ---- */
+
+/*
+ * The connection type: what the options say; with auto RC, or SRD where the device is one of EFA, which has no RC. efa:
+ * what that device can do, all zero for others. -EOPNOTSUPP where the device has no such type.
+ */
+int fm_verbs_type_choose(const struct fm_verbs_options *options, const struct fm_verbs_port *port,
+			 struct ibv_context *context, const struct ibv_device_attr *device, struct fm_verbs_efa *efa,
+			 enum ibv_qp_type *type, struct fm_error *error);
+/* Reads those P_Keys of the port that may be taken: the entry of this index, or with FM_VERBS_GID_AUTO all. */
+int fm_verbs_pkeys_read(struct fm_endpoint *endpoint, int index, struct fm_error *error);
+/* The limit of a work queue: operations that may be on their way, and receives posted ahead. */
+uint32_t fm_verbs_queue_max(const struct ibv_device_attr *device, const struct fm_verbs_efa *efa);
+
+/* ---- verbs.c ---- */
+
 /* Opens the port's device and asks for its limits; *context is the caller's to close. */
 int fm_verbs_device_open(const struct fm_verbs_port *port, struct ibv_context **context, struct ibv_device_attr *device,
 			 struct ibv_port_attr *attributes, struct fm_error *error);
+
+/* Every work request says where it goes, and a queue pair is connected to nobody: UD and SRD. */
+static inline bool fm_verbs_addressed(enum ibv_qp_type type)
+{
+	return type == IBV_QPT_UD || type == IBV_QPT_DRIVER;
+}
+
+/* What is done is delivered, and nothing is lost: RC and SRD. */
+static inline bool fm_verbs_reliable(enum ibv_qp_type type)
+{
+	return type == IBV_QPT_RC || type == IBV_QPT_DRIVER;
+}
+
+/* Access flags without those that a device refuses because it has no such operation. */
+static inline int fm_verbs_access(const struct fm_endpoint *endpoint, int access)
+{
+	if (endpoint->device.atomic_cap == IBV_ATOMIC_NONE)
+		access &= ~IBV_ACCESS_REMOTE_ATOMIC;
+	if (endpoint->efa.present && !endpoint->efa.reads)
+		access &= ~IBV_ACCESS_REMOTE_READ;
+	if (endpoint->efa.present && !endpoint->efa.writes)
+		access &= ~IBV_ACCESS_REMOTE_WRITE;
+	return access;
+}
 
 /* ---- queue.c ---- */
 
 /* A protection domain, a completion queue and, with events, a channel for each thread. */
 int fm_verbs_threads_open(struct fm_endpoint *endpoint, struct fm_error *error);
-/* A queue pair in state INIT for each lane. */
+/* A queue pair for each lane. */
 int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error);
 /* Brings every queue pair to where it can send. */
 int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error);
 void fm_verbs_queues_close(struct fm_endpoint *endpoint);
-/* Does the device promise that the last byte of a write lands last? False also where it does not say. */
+/* Does the device promise that the last byte of these writes lands last? False also where it does not say. */
 bool fm_verbs_in_order(const struct fm_endpoint *endpoint);
 
 /* ---- memory.c ---- */
@@ -74,5 +125,10 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 /* Reads asynchronous events without waiting; a fatal one is -EIO, another is kept for effective. */
 int fm_verbs_events(struct fm_endpoint *endpoint, struct fm_error *error);
 int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error);
+
+/* ---- remark.c ---- */
+
+/* What somebody who reads the row should know of this port: a bond's paths, a class of traffic without PFC. */
+void fm_verbs_remark(const struct fm_endpoint *endpoint, struct fm_effective *effective);
 
 #endif

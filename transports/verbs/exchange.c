@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-enum { MARK = 0x31534256 }; /* "VBS1" */
+enum { MARK = 0x32534256, PKEY_FULL = 0x8000 }; /* "VBS2"; the upper bit is the membership */
 
 static uint64_t two(uint32_t high, uint32_t low)
 {
@@ -19,9 +19,13 @@ int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *
 	uint32_t streams = endpoint->work->streams;
 	int code = fm_blob_put_u64(blob, two(MARK, streams));
 
-	code = code ? code : fm_blob_put_u64(blob, two(self->type, self->ethernet));
+	code = code ? code
+		    : fm_blob_put_u64(blob, two(self->type, (uint32_t)self->ethernet | (uint32_t)self->writes << 1 |
+								    (uint32_t)self->in_order << 2));
 	code = code ? code : fm_blob_put_u64(blob, two(self->gid_type, self->mtu));
-	code = code ? code : fm_blob_put_u64(blob, two(self->lid, self->pkey));
+	code = code ? code : fm_blob_put_u64(blob, two(self->lid, self->pkey_count));
+	for (uint32_t i = 0; i < self->pkey_count; i++)
+		code = code ? code : fm_blob_put_u64(blob, self->pkeys[i]);
 	code = code ? code : fm_blob_put(blob, self->gid, sizeof(self->gid));
 	code = code ? code : fm_blob_put_u64(blob, two(self->reads_out, self->reads_in));
 	code = code ? code : fm_blob_put_u64(blob, two(self->ahead, self->control_key));
@@ -76,14 +80,54 @@ static int peer_check(const struct fm_verbs_end *self, const struct fm_verbs_end
 				    "the GID here is %s and the peer's is %s: choose two of one type with --gid-index "
 				    "LOCAL=REMOTE",
 				    fm_verbs_gid_type_name(self->gid_type), fm_verbs_gid_type_name(peer->gid_type));
-	/* The upper bit is the membership; two limited members cannot talk. */
-	if ((peer->pkey & 0x7fff) != (self->pkey & 0x7fff) || !((peer->pkey | self->pkey) & 0x8000))
-		return fm_error_set(
-			error, -EINVAL, FM_REASON_PLACEMENT,
-			"P_Key 0x%04x here and 0x%04x there do not match: choose with --pkey-index, or ask for a "
-			"common partition",
-			self->pkey, peer->pkey);
 	return 0;
+}
+
+/* The table's entry that talks to a P_Key: of the same partition, a full member's before a limited one's; count none.
+ */
+static uint32_t pkey_find(const struct fm_verbs_end *end, uint16_t pkey)
+{
+	uint32_t found = end->pkey_count;
+
+	for (uint32_t i = 0; i < end->pkey_count; i++) {
+		if ((end->pkeys[i] & ~PKEY_FULL) != (pkey & ~PKEY_FULL))
+			continue;
+		if (end->pkeys[i] & PKEY_FULL)
+			return i;
+		if (found == end->pkey_count)
+			found = i;
+	}
+	return found;
+}
+
+/*
+ * The first partition of the initiator's table that both ends are full members of, or else that one of them is; two
+ * limited members cannot talk. Both ends come to the same one, whatever the order of their own tables.
+ */
+static int pkey_choose(struct fm_endpoint *endpoint, struct fm_error *error)
+{
+	const struct fm_verbs_end *self = &endpoint->self, *peer = &endpoint->peer;
+	const struct fm_verbs_end *first = endpoint->work->passive ? peer : self;
+
+	for (int full = 1; full >= 0; full--)
+		for (uint32_t i = 0; i < first->pkey_count; i++) {
+			uint32_t own = pkey_find(self, first->pkeys[i]), theirs = pkey_find(peer, first->pkeys[i]);
+			uint16_t both, any;
+
+			if (own == self->pkey_count || theirs == peer->pkey_count)
+				continue;
+			both = self->pkeys[own] & peer->pkeys[theirs] & PKEY_FULL;
+			any = (self->pkeys[own] | peer->pkeys[theirs]) & PKEY_FULL;
+			if (!(full ? both : any))
+				continue;
+			endpoint->pkey = own;
+			return 0;
+		}
+	return fm_error_set(
+		error, -EINVAL, FM_REASON_PLACEMENT,
+		"P_Key 0x%04x here and 0x%04x there do not match, nor do any others that the two ends have: choose "
+		"with --pkey-index, or ask for a common partition",
+		self->pkeys[0], peer->pkeys[0]);
 }
 
 int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *blob, struct fm_error *error)
@@ -91,19 +135,25 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	struct fm_blob_reader reader = {.blob = blob};
 	struct fm_verbs_end *peer = &endpoint->peer;
 	uint32_t streams, low, type, ethernet, mtu, lid;
+	int code;
 
 	if (get_two(&reader, &streams) != MARK || streams != endpoint->work->streams)
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's queue pairs cannot be read");
 	type = get_two(&reader, &ethernet);
 	peer->type = (enum ibv_qp_type)type;
-	peer->ethernet = ethernet == 1;
+	peer->ethernet = ethernet & 1;
+	peer->writes = ethernet & 2;
+	peer->in_order = ethernet & 4;
 	low = get_two(&reader, &mtu);
 	peer->mtu = (enum ibv_mtu)mtu;
 	reader.failed |= low > FM_VERBS_GID_ROCE_V2 || mtu < IBV_MTU_256 || mtu > IBV_MTU_4096;
 	peer->gid_type = reader.failed ? FM_VERBS_GID_IB : (enum fm_verbs_gid_type)low;
 	lid = get_two(&reader, &low);
 	peer->lid = (uint16_t)lid;
-	peer->pkey = (uint16_t)low;
+	reader.failed |= low == 0 || low > FM_VERBS_PKEYS_MAX;
+	peer->pkey_count = reader.failed ? 0 : low;
+	for (uint32_t i = 0; i < peer->pkey_count; i++)
+		peer->pkeys[i] = (uint16_t)fm_blob_get_u64(&reader);
 	fm_blob_get(&reader, peer->gid, sizeof(peer->gid));
 	peer->reads_out = get_two(&reader, &peer->reads_in);
 	peer->ahead = get_two(&reader, &peer->control_key);
@@ -113,5 +163,6 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	if (reader.failed || reader.at != blob->bytes)
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's queue pairs cannot be read");
 	endpoint->mtu = peer->mtu < endpoint->self.mtu ? peer->mtu : endpoint->self.mtu;
-	return peer_check(&endpoint->self, peer, error);
+	code = peer_check(&endpoint->self, peer, error);
+	return code ? code : pkey_choose(endpoint, error);
 }

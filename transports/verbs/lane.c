@@ -50,7 +50,8 @@ static inline void book(struct fm_verbs_thread *thread, const struct ibv_wc *ent
 	}
 	switch ((enum fm_verbs_kind)(entry->wr_id >> FM_VERBS_ID_KIND_SHIFT)) {
 	case FM_VERBS_SENT:
-		lane->acked = entry->wr_id & SEQUENCE_MASK;
+		/* One completion says how far the queue is, where it keeps its order; else each is asked for. */
+		lane->acked = lane->unordered ? lane->acked + 1 : entry->wr_id & SEQUENCE_MASK;
 		break;
 	case FM_VERBS_RECEIVED:
 		lane->seen++;
@@ -120,7 +121,7 @@ static inline int lane_refill(struct fm_verbs_lane *lane)
 		return code;
 	owed = lane->receives - lane->granted;
 	if (owed == 0 || (owed < lane->grant_step && lane->receives < lane->receive_end) ||
-	    lane->granting == FM_VERBS_GRANTS)
+	    lane->granting == lane->granting_max)
 		return 0;
 	return fm_verbs_grant(lane);
 }
@@ -364,7 +365,7 @@ static void list_fill(struct fm_verbs_lane *lane)
 	}
 }
 
-static void receive_fill(struct fm_verbs_lane *lane, bool datagrams)
+static void receive_fill(struct fm_verbs_lane *lane)
 {
 	uint64_t id = (lane->id & ~SEQUENCE_MASK) | (uint64_t)FM_VERBS_RECEIVED << FM_VERBS_ID_KIND_SHIFT;
 	bool placed = lane->opcode == IBV_WR_SEND || lane->opcode == IBV_WR_SEND_WITH_IMM;
@@ -378,9 +379,14 @@ static void receive_fill(struct fm_verbs_lane *lane, bool datagrams)
 			.wr_id = id,
 			.next = i + 1 < FM_VERBS_LIST_MAX ? &lane->receive_list[i + 1] : NULL,
 			/* A write's data has its place: the receive only tells of it. */
-			.sg_list = placed ? datagrams ? entries : entries + 1 : NULL,
-			.num_sge = placed ? 1 + datagrams : 0,
+			.sg_list = placed ? lane->headers ? entries : entries + 1 : NULL,
+			.num_sge = placed ? 1 + lane->headers : 0,
 		};
+		/* EFA makes nothing of a receive without an entry, and fills this one with nothing. */
+		if (lane->unordered && !placed) {
+			lane->receive_list[i].sg_list = entries;
+			lane->receive_list[i].num_sge = 1;
+		}
 	}
 }
 
@@ -404,6 +410,9 @@ int fm_verbs_lane_init(struct fm_verbs_lane *lane, struct fm_error *error)
 	lane->local_key = fetches ? lane->in_region->lkey : lane->out_region->lkey;
 	lane->incoming.base = lane->receiving.base = (uintptr_t)lane->in.base;
 	lane->flags = !fetches && lane->size <= lane->inline_max ? IBV_SEND_INLINE : 0;
+	/* EFA takes what is written from memory alone. */
+	if (lane->unordered && lane->opcode != IBV_WR_SEND && lane->opcode != IBV_WR_SEND_WITH_IMM)
+		lane->flags = 0;
 	lane->counted = lane->role_reports_arrivals ? &lane->arrived : &lane->acked;
 	return 0;
 }
@@ -416,7 +425,7 @@ struct fm_lane fm_verbs_lane_specialise(struct fm_verbs_lane *lane)
 	lane->remote = reads ? lane->peer.out : lane->peer.in;
 	lane->remote_key = reads ? lane->peer.out_key : lane->peer.in_key;
 	list_fill(lane);
-	receive_fill(lane, lane->ah != NULL);
+	receive_fill(lane);
 	if (lane->polled)
 		made.poll = poll_memory;
 	else if (lane->receives_messages)

@@ -50,6 +50,7 @@ struct fm_verbs_thread {
 	struct ibv_pd *pd;		  /* a parent domain with td, or the endpoint's */
 	struct ibv_comp_channel *channel; /* with events */
 	struct ibv_cq *cq;
+	int vector; /* of the queue's interrupt */
 	struct fm_verbs_lane *lanes;
 	uint32_t count, first;	 /* lanes; the first one's stream */
 	uint32_t unacknowledged; /* events of the channel */
@@ -85,9 +86,9 @@ struct fm_verbs_lane {
 	struct fm_verbs_walk local;
 	uint64_t remote;
 	uint32_t size, local_key, remote_key;
-	uint32_t immediate; /* network order: which repetition a message is of */
-	unsigned flags;	    /* of each work request: inline or none */
-	bool lossy;
+	uint32_t immediate;    /* network order: which repetition a message is of */
+	unsigned flags;	       /* of each work request: inline or none */
+	bool lossy, unordered; /* unordered: completions and arrivals come in any order (EFA) */
 	/* write_lat: the last byte of each slot says which message it is. */
 	uint8_t stamp_out, stamp_in;
 	uint32_t idle;
@@ -102,7 +103,7 @@ struct fm_verbs_lane {
 	struct ibv_sge *receive_entries;
 	/* Credits. */
 	bool grants_credit, needs_credit;
-	uint32_t granting, grant_step;
+	uint32_t granting, granting_max, grant_step;
 	uint64_t granted, grant_next;
 	uint64_t sent_before, credit_first; /* messages of earlier repetitions; what the peer posts when it arms */
 	/* Work requests, filled once save what differs. */
@@ -122,6 +123,7 @@ struct fm_verbs_lane {
 	struct fm_verbs_peer peer;
 	uint32_t psn, stream, inline_max;
 	bool receives_messages, polled; /* messages come with receives; the last byte is polled */
+	bool headers;			/* each message comes behind FM_VERBS_GRH bytes */
 	bool role_reports_arrivals;	/* else what is through the queue pair */
 	int (*busy_poll)(void *self);
 	struct fm_verbs_failure failure;
@@ -144,7 +146,7 @@ int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack);
 
 /* The lane's post: one of many, chosen by operation and interface. */
 int (*fm_verbs_poster(const struct fm_verbs_lane *lane))(void *self, uint32_t count);
-/* Writes the number of receives posted into the peer's word. 0 or -errno. */
+/* Writes the number of receives posted into the peer's word. At most granting_max are on their way. 0 or -errno. */
 int fm_verbs_grant(struct fm_verbs_lane *lane);
 
 #endif

@@ -27,11 +27,13 @@ static int region_failed(const struct fm_endpoint *endpoint, size_t bytes, int c
 static int region_make(const struct fm_endpoint *endpoint, void *base, size_t bytes, int access, struct ibv_mr **region,
 		       struct fm_error *error)
 {
-	/* The plain call does not know optional flags. */
-	struct ibv_mr *made = access & IBV_ACCESS_RELAXED_ORDERING
-				      ? ibv_reg_mr_iova2(endpoint->pd, base, bytes, (uintptr_t)base, (unsigned)access)
-				      : (ibv_reg_mr)(endpoint->pd, base, bytes, access);
+	struct ibv_mr *made;
 
+	access = fm_verbs_access(endpoint, access);
+	/* The plain call does not know optional flags. */
+	made = access & IBV_ACCESS_RELAXED_ORDERING
+		       ? ibv_reg_mr_iova2(endpoint->pd, base, bytes, (uintptr_t)base, (unsigned)access)
+		       : (ibv_reg_mr)(endpoint->pd, base, bytes, access);
 	if (!made)
 		return region_failed(endpoint, bytes, errno ? -errno : -ENOMEM, error);
 	*region = made;
@@ -53,7 +55,6 @@ int fm_verbs_memory_open(struct fm_endpoint *endpoint, struct fm_error *error)
 	const struct fm_work *work = endpoint->work;
 	size_t control = work->streams * sizeof(*endpoint->control);
 	int relaxed = endpoint->options.relaxed_ordering ? IBV_ACCESS_RELAXED_ORDERING : 0;
-	int atomic = endpoint->device.atomic_cap != IBV_ATOMIC_NONE ? IBV_ACCESS_REMOTE_ATOMIC : 0;
 	int code = 0;
 
 	endpoint->control = aligned_alloc(_Alignof(struct fm_verbs_control), control);
@@ -76,7 +77,8 @@ int fm_verbs_memory_open(struct fm_endpoint *endpoint, struct fm_error *error)
 					  error);
 		code = code ? code
 			    : region_make(endpoint, lane->in.base, lane->in.bytes,
-					  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | atomic | relaxed,
+					  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC |
+						  relaxed,
 					  &lane->in_region, error);
 	}
 	return code;

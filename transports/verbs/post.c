@@ -177,7 +177,8 @@ INLINE uint32_t allowed(const struct fm_verbs_lane *lane, uint32_t count)
 	uint64_t room = lane->room - (lane->posted - lane->acked);
 
 	if (lane->needs_credit) {
-		uint64_t credit = lane->control->credit, sent = lane->sent_before + lane->posted;
+		uint64_t credit = __atomic_load_n(&lane->control->credit, __ATOMIC_ACQUIRE),
+			 sent = lane->sent_before + lane->posted;
 
 		if (credit < lane->credit_first)
 			credit = lane->credit_first;
@@ -318,6 +319,8 @@ static int grant_extended(struct fm_verbs_lane *lane, const uint64_t *word, uint
 	qpx->wr_id = id;
 	qpx->wr_flags = IBV_SEND_SIGNALED;
 	ibv_wr_rdma_write(qpx, lane->peer.credit_key, lane->peer.credit);
+	if (lane->ah)
+		ibv_wr_set_ud_addr(qpx, lane->ah, lane->peer.qp_number, FM_VERBS_QKEY);
 	ibv_wr_set_sge(qpx, lane->control_key, (uintptr_t)word, sizeof(*word));
 	code = ibv_wr_complete(qpx);
 	return code ? fm_verbs_lane_fail(lane, -code, "ibv_wr_complete") : 0;

@@ -7,7 +7,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HOPS = 64, RNR_TIMER = 12 /* 0.64 ms */ };
+enum {
+	HOPS = 64,
+	RNR_TIMER = 12, /* 0.64 ms */
+	/* IBV_QUERY_QP_DATA_IN_ORDER_RETURN_CAPS and _ALIGNED_128_BYTES, of headers younger than the oldest that do. */
+	ORDER_RETURN_CAPS = 1 << 0,
+	ORDER_ALIGNED_128 = 1 << 1,
+};
 
 static int failed(const struct fm_endpoint *endpoint, const char *what, int code, struct fm_error *error)
 {
@@ -39,6 +45,19 @@ static void thread_domain(const struct fm_endpoint *endpoint, struct fm_verbs_th
 	thread->pd = endpoint->pd;
 }
 
+/* Nobody is woken without events, so that the vector, which is a CPU's interrupt, does not matter. */
+static int vector_of(const struct fm_endpoint *endpoint, const struct fm_verbs_thread *thread)
+{
+	const struct fm_place_rail *rail = endpoint->rail;
+	uint32_t index = (uint32_t)(thread - endpoint->threads);
+	int vectors = endpoint->context->num_comp_vectors;
+
+	if (!endpoint->work->events || vectors < 2 || !rail->cpu_count)
+		return 0;
+	return (int)fm_verbs_vector(FM_VERBS_SYSFS, endpoint->port.device, rail->cpus[index % rail->cpu_count],
+				    (uint32_t)vectors);
+}
+
 static uint64_t completions(const struct fm_verbs_lane *lane)
 {
 	return lane->room / lane->signal_every + 2 + (lane->receives_messages ? lane->ahead : 0) +
@@ -63,7 +82,8 @@ static int thread_open(struct fm_endpoint *endpoint, struct fm_verbs_thread *thr
 		if (!thread->channel)
 			return failed(endpoint, "completion channel", -errno, error);
 	}
-	thread->cq = ibv_create_cq(endpoint->context, (int)entries, NULL, thread->channel, 0);
+	thread->vector = vector_of(endpoint, thread);
+	thread->cq = ibv_create_cq(endpoint->context, (int)entries, NULL, thread->channel, thread->vector);
 	return thread->cq ? 0 : failed(endpoint, "completion queue", -errno, error);
 }
 
@@ -86,7 +106,8 @@ static uint64_t operations_of(const struct fm_verbs_lane *lane)
 	case IBV_WR_RDMA_WRITE:
 		return IBV_QP_EX_WITH_RDMA_WRITE;
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
-		return IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | credit;
+		/* Of an unordered device's write_lat it is known only later whether the plain one will do. */
+		return IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | credit | (lane->unordered ? IBV_QP_EX_WITH_RDMA_WRITE : 0);
 	case IBV_WR_RDMA_READ:
 		return IBV_QP_EX_WITH_RDMA_READ;
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
@@ -122,7 +143,8 @@ static struct ibv_qp *queue_make(const struct fm_endpoint *endpoint, struct fm_v
 		attributes.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
 		attributes.send_ops_flags = operations_of(lane);
 	}
-	qp = ibv_create_qp_ex(endpoint->context, &attributes);
+	qp = endpoint->self.type == IBV_QPT_DRIVER ? fm_verbs_efa_queue(&endpoint->efa, endpoint->context, &attributes)
+						   : ibv_create_qp_ex(endpoint->context, &attributes);
 	lane->qpx = qp && extended ? ibv_qp_to_qp_ex(qp) : NULL;
 	return qp;
 }
@@ -146,18 +168,19 @@ static int queue_init(const struct fm_endpoint *endpoint, const struct fm_verbs_
 {
 	struct ibv_qp_attr attributes = {
 		.qp_state = IBV_QPS_INIT,
-		.pkey_index = (uint16_t)endpoint->options.pkey_index,
+		.pkey_index = endpoint->pkey_places[endpoint->pkey],
 		.port_num = endpoint->port.number,
 		.qkey = FM_VERBS_QKEY,
 		.qp_access_flags = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE,
 	};
+	bool addressed = fm_verbs_addressed(endpoint->self.type);
 	int mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT, code;
 
 	if (endpoint->self.type == IBV_QPT_RC)
 		attributes.qp_access_flags |= IBV_ACCESS_REMOTE_READ;
 	if (endpoint->self.type == IBV_QPT_RC && endpoint->device.atomic_cap != IBV_ATOMIC_NONE)
 		attributes.qp_access_flags |= IBV_ACCESS_REMOTE_ATOMIC;
-	mask |= endpoint->self.type == IBV_QPT_UD ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS;
+	mask |= addressed ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS;
 	code = ibv_modify_qp(lane->qp, &attributes, mask);
 	return code ? failed(endpoint, "queue pair that can be set up (INIT)", -code, error) : 0;
 }
@@ -168,11 +191,15 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 	int code = 0;
 
 	endpoint->extended = strcmp(api, "classic") != 0;
+	if (endpoint->self.type == IBV_QPT_DRIVER && !endpoint->extended)
+		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
+				    "--post-api classic: SRD posts reads and writes by ibv_wr_* alone; leave it out");
 	for (uint32_t i = 0; i < endpoint->work->streams && code == 0; i++) {
 		struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
 		lane->qp = queue_try(endpoint, lane, endpoint->extended);
-		if (!lane->qp && endpoint->extended && strcmp(api, "auto") == 0) {
+		if (!lane->qp && endpoint->extended && strcmp(api, "auto") == 0 &&
+		    endpoint->self.type != IBV_QPT_DRIVER) {
 			endpoint->extended = false;
 			lane->qp = queue_try(endpoint, lane, false);
 		}
@@ -182,20 +209,35 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 							 : "queue pair with what is asked of it",
 				      -errno, error);
 		lane->inline_max = endpoint->inline_max;
-		code = queue_init(endpoint, lane, error);
 	}
 	return code;
 }
 
+/* Does each message of the incoming buffers lie within one aligned block of this size? */
+static bool within_blocks(const struct fm_endpoint *endpoint, uint64_t block)
+{
+	const struct fm_work *work = endpoint->work;
+	uint64_t stride = work->stride_bytes;
+
+	return work->size_bytes <= block && (stride % block == 0 || (stride <= block && block % stride == 0)) &&
+	       (uintptr_t)endpoint->lanes[0].in.base % block == 0;
+}
+
 bool fm_verbs_in_order(const struct fm_endpoint *endpoint)
 {
+	struct ibv_qp *qp = endpoint->lanes[0].qp;
 	/* Newer than the oldest library that the module loads with. */
 	union {
 		void *symbol;
 		int (*call)(struct ibv_qp *qp, enum ibv_wr_opcode opcode, uint32_t flags);
 	} query = {.symbol = dlvsym(RTLD_DEFAULT, "ibv_query_qp_data_in_order", "IBVERBS_1.14")};
 
-	return query.symbol && query.call(endpoint->lanes[0].qp, IBV_WR_RDMA_WRITE, 0) == 1;
+	if (!query.symbol)
+		return false;
+	/* Libraries before rdma-core 46 take no flag; later ones tell with it of blocks that land whole. */
+	return query.call(qp, IBV_WR_RDMA_WRITE, 0) == 1 ||
+	       (query.call(qp, IBV_WR_RDMA_WRITE, ORDER_RETURN_CAPS) & ORDER_ALIGNED_128 &&
+		within_blocks(endpoint, 128));
 }
 
 /* ---- states ---- */
@@ -207,8 +249,12 @@ static struct ibv_ah_attr path_to(const struct fm_endpoint *endpoint)
 		.dlid = peer->lid,
 		.sl = (uint8_t)endpoint->options.service_level,
 		.port_num = endpoint->port.number,
-		/* Between subnets of InfiniBand, whose prefixes differ, a header is needed too. */
-		.is_global = self->ethernet || memcmp(self->gid, peer->gid, 8) != 0,
+		/*
+		 * Between subnets of InfiniBand, whose prefixes differ, a header is needed too, and on ports of virtual
+		 * functions that share a LID. What is neither, as EFA, knows GIDs only.
+		 */
+		.is_global = !endpoint->port.infiniband || endpoint->attributes.flags & IBV_QPF_GRH_REQUIRED ||
+			     memcmp(self->gid, peer->gid, 8) != 0,
 	};
 
 	if (!path.is_global)
@@ -256,7 +302,7 @@ static int queue_ready_to_receive(const struct fm_endpoint *endpoint, const stru
 	};
 	int mask = IBV_QP_STATE, code;
 
-	if (endpoint->self.type != IBV_QPT_UD)
+	if (!fm_verbs_addressed(endpoint->self.type))
 		mask |= IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN;
 	if (endpoint->self.type == IBV_QPT_RC)
 		mask |= IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER;
@@ -279,6 +325,8 @@ static int queue_ready_to_send(const struct fm_endpoint *endpoint, const struct 
 
 	if (endpoint->self.type == IBV_QPT_RC)
 		mask |= IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC;
+	if (endpoint->self.type == IBV_QPT_DRIVER && endpoint->efa.rnr_retry)
+		mask |= IBV_QP_RNR_RETRY;
 	code = ibv_modify_qp(lane->qp, &attributes, mask);
 	return code ? state_failed(endpoint, "ready to send", code, error) : 0;
 }
@@ -288,7 +336,8 @@ int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error
 	struct ibv_ah_attr path = path_to(endpoint);
 	int code = 0;
 
-	if (endpoint->self.type == IBV_QPT_UD) {
+	/* A device of EFA takes what arrives only from those whom it has an address of: so both ends make one. */
+	if (fm_verbs_addressed(endpoint->self.type)) {
 		endpoint->ah = ibv_create_ah(endpoint->pd, &path);
 		if (!endpoint->ah)
 			return state_failed(endpoint, "addressed to the peer", errno ? errno : EIO, error);
@@ -297,7 +346,9 @@ int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error
 		struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
 		lane->ah = endpoint->ah;
-		code = queue_ready_to_receive(endpoint, lane, error);
+		/* Only now is it known which P_Key the two ends share. */
+		code = queue_init(endpoint, lane, error);
+		code = code ? code : queue_ready_to_receive(endpoint, lane, error);
 		code = code ? code : queue_ready_to_send(endpoint, lane, error);
 	}
 	return code;

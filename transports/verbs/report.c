@@ -81,6 +81,8 @@ static const char *variant_of(const struct fm_endpoint *endpoint)
 		return fm_verbs_in_order(endpoint) ? "poll_guaranteed" : "poll_assumed";
 	if (endpoint->options.relaxed_ordering)
 		return "write_imm_relaxed_ordering";
+	if (endpoint->self.type == IBV_QPT_DRIVER)
+		return "write_imm_unordered";
 	return work->events ? "write_imm_events" : "write_imm_verify";
 }
 
@@ -105,34 +107,58 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 										    : endpoint->peer.reads_in);
 	if (lane->thread->td)
 		fm_effective_add(effective, "thread_domain", "yes");
+	if (endpoint->work->events)
+		fm_effective_add(effective, "completion_vector", "%d", lane->thread->vector);
 	numbers_add(endpoint, effective);
+}
+
+static const char *type_name(enum ibv_qp_type type)
+{
+	switch (type) {
+	case IBV_QPT_RC:
+		return "RC";
+	case IBV_QPT_UC:
+		return "UC";
+	case IBV_QPT_UD:
+		return "UD";
+	default:
+		return "SRD";
+	}
 }
 
 int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error)
 {
-	static const char *const types[] = {[IBV_QPT_RC] = "RC", [IBV_QPT_UC] = "UC", [IBV_QPT_UD] = "UD"};
 	char text[INET6_ADDRSTRLEN] = "";
 	double gbps;
 	int code = fm_verbs_events(endpoint, error);
 
 	if (code)
 		return code;
-	fm_effective_add(effective, "connection", "%s", types[endpoint->self.type]);
+	fm_effective_add(effective, "connection", "%s", type_name(endpoint->self.type));
 	if (endpoint->work->test == FM_WRITE_LAT)
 		fm_effective_add(effective, "variant", "%s", variant_of(endpoint));
 	fm_effective_add(effective, "memory_path", "host");
 	fm_effective_add(effective, "rdma_device", "%s:%u", endpoint->port.device, endpoint->port.number);
-	fm_effective_add(effective, "link_layer", "%s", endpoint->port.ethernet ? "ethernet" : "infiniband");
-	if (port_rate(&endpoint->port, &gbps))
+	if (endpoint->port.ethernet || endpoint->port.infiniband)
+		fm_effective_add(effective, "link_layer", "%s", endpoint->port.ethernet ? "ethernet" : "infiniband");
+	/* A device of software says 2.5 Gb/s, whatever is under it: the net device's own speed stays in the column. */
+	if (endpoint->port.software)
+		fm_effective_add(effective, "rdma_link", "unknown: a device in software makes its rate up");
+	else if (port_rate(&endpoint->port, &gbps))
 		fm_effective_add(effective, "link_gbps", "%g", gbps);
-	fm_effective_add(effective, "mtu", "%u", 128u << endpoint->mtu);
+	/* The packets of SRD are longer than any MTU that InfiniBand has a number for. */
+	fm_effective_add(effective, "mtu", "%u",
+			 endpoint->self.type == IBV_QPT_DRIVER ? endpoint->attributes.max_msg_sz
+							       : 128u << endpoint->mtu);
 	fm_effective_add(effective, "gid_index", "%d", endpoint->port.gid.index);
 	inet_ntop(AF_INET6, endpoint->self.gid, text, sizeof(text));
 	fm_effective_add(effective, "gid", "%s", text);
 	fm_effective_add(effective, "gid_type", "%s", fm_verbs_gid_type_name(endpoint->self.gid_type));
-	fm_effective_add(effective, "p_key", "0x%04x", endpoint->self.pkey);
+	fm_effective_add(effective, "p_key", "0x%04x at %u", endpoint->self.pkeys[endpoint->pkey],
+			 endpoint->pkey_places[endpoint->pkey]);
 	queue_add(endpoint, effective);
 	provider_add(endpoint, effective);
+	fm_verbs_remark(endpoint, effective);
 	if (endpoint->event[0])
 		fm_effective_add(effective, "async_event", "%s", endpoint->event);
 	return 0;

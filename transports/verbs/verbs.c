@@ -117,14 +117,10 @@ static int options_check(const struct fm_verbs_options *options, struct fm_error
 	if (end_index(options->gid_index, false) == -2 || end_index(options->gid_index, true) == -2)
 		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
 				    "--gid-index '%s': must be auto or an index, LOCAL[=REMOTE]", options->gid_index);
+	if (end_index(options->pkey_index, false) == -2 || end_index(options->pkey_index, true) == -2)
+		return fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+				    "--pkey-index '%s': must be auto or an index, LOCAL[=REMOTE]", options->pkey_index);
 	return 0;
-}
-
-static enum ibv_qp_type type_of(const struct fm_verbs_options *options)
-{
-	if (strcmp(options->connection, "ud") == 0)
-		return IBV_QPT_UD;
-	return strcmp(options->connection, "uc") == 0 ? IBV_QPT_UC : IBV_QPT_RC;
 }
 
 static int iwarp_refuse(const struct fm_verbs_port *port, struct fm_error *error)
@@ -138,20 +134,34 @@ static int iwarp_refuse(const struct fm_verbs_port *port, struct fm_error *error
 		       : 0;
 }
 
+/* A device and what it is driven by. */
+struct limits {
+	struct ibv_device_attr device;
+	struct ibv_port_attr port;
+	struct fm_verbs_efa efa;
+	enum ibv_qp_type type;
+};
+
 /* What a test can do on one port; the tests of one operation differ in their metric alone. */
-static void capability_fill(enum fm_test_id id, enum ibv_qp_type type, const struct ibv_device_attr *device,
-			    const struct ibv_port_attr *port, struct fm_capability *capability)
+static void capability_fill(enum fm_test_id id, const struct limits *limits, struct fm_capability *capability)
 {
+	const struct fm_verbs_efa *efa = &limits->efa;
+	const enum ibv_qp_type type = limits->type;
+	const bool srd = type == IBV_QPT_DRIVER;
 	const char *operation = fm_tests[id].operation;
-	bool latency = fm_tests[id].metric == FM_LATENCY, reliable = type == IBV_QPT_RC;
+	bool latency = fm_tests[id].metric == FM_LATENCY, reliable = fm_verbs_reliable(type);
 	bool send = strcmp(operation, "send") == 0, read = strcmp(operation, "read") == 0;
 	bool write = strncmp(operation, "write", 5) == 0, atomic = strncmp(operation, "atomic", 6) == 0;
-	uint64_t depth =
-		device->max_qp_wr > 2 * FM_VERBS_GRANTS ? (uint64_t)device->max_qp_wr - 2ull * FM_VERBS_GRANTS : 1;
+	uint64_t depth = fm_verbs_queue_max(&limits->device, efa), most = limits->port.max_msg_sz;
 
-	if (!(send || (write && type != IBV_QPT_UD) || (read && reliable) ||
-	      (atomic && reliable && device->atomic_cap != IBV_ATOMIC_NONE)))
+	depth = depth > 2ull * FM_VERBS_GRANTS ? depth - 2ull * FM_VERBS_GRANTS : 1;
+	if (!(send || (write && type != IBV_QPT_UD && (!srd || efa->writes)) ||
+	      (read && reliable && (!srd || efa->reads)) ||
+	      (atomic && type == IBV_QPT_RC && limits->device.atomic_cap != IBV_ATOMIC_NONE)))
 		return;
+	/* The port's limit is that of a message that is sent, one packet. */
+	if (srd && !send)
+		most = efa->rdma_max;
 	*capability = (struct fm_capability){
 		.supported = true,
 		.may_lose = !reliable && !latency && fm_tests[id].peer == FM_SINK,
@@ -160,15 +170,16 @@ static void capability_fill(enum fm_test_id id, enum ibv_qp_type type, const str
 									   : FM_BUFFERED,
 		.variant = "",
 		.size_min = atomic ? ATOMIC_BYTES : 1,
-		.size_max = atomic			     ? ATOMIC_BYTES
-			    : port->max_msg_sz < MESSAGE_MAX ? port->max_msg_sz
-							     : MESSAGE_MAX,
+		.size_max = atomic		 ? ATOMIC_BYTES
+			    : most < MESSAGE_MAX ? most
+						 : MESSAGE_MAX,
 		.depth_max = depth < 32768 ? (uint32_t)depth : 32768,
 		.bidirectional = !latency && reliable,
-		.verify = !atomic && (reliable || latency),
+		/* What may overtake what was sent before it does not lie where it is looked for. */
+		.verify = !atomic && (type == IBV_QPT_RC || latency),
 	};
 	if (type == IBV_QPT_UD)
-		capability->size_max = mtu_bytes(port->active_mtu);
+		capability->size_max = mtu_bytes(limits->port.active_mtu);
 }
 
 static void capability_narrow(struct fm_capability *all, const struct fm_capability *rail)
@@ -186,29 +197,29 @@ static void capability_narrow(struct fm_capability *all, const struct fm_capabil
 static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_options *options, bool first,
 		      struct fm_capabilities *capabilities, struct fm_error *error)
 {
-	struct ibv_device_attr device;
-	struct ibv_port_attr attributes;
+	struct limits limits = {.type = IBV_QPT_RC};
 	struct ibv_context *context;
 	struct fm_verbs_port port;
 	int code = fm_verbs_port_find(FM_VERBS_SYSFS, rail, FM_VERBS_GID_AUTO, &port, error);
 
 	code = code ? code : iwarp_refuse(&port, error);
-	code = code ? code : fm_verbs_device_open(&port, &context, &device, &attributes, error);
+	code = code ? code : fm_verbs_device_open(&port, &context, &limits.device, &limits.port, error);
 	if (code)
 		return code;
+	code = fm_verbs_type_choose(options, &port, context, &limits.device, &limits.efa, &limits.type, error);
 	ibv_close_device(context);
-	for (int i = 0; i < FM_TEST_COUNT; i++) {
+	for (int i = 0; i < FM_TEST_COUNT && code == 0; i++) {
 		struct fm_capability one = {0};
 
-		capability_fill((enum fm_test_id)i, type_of(options), &device, &attributes, &one);
-		if (one.supported && type_of(options) == IBV_QPT_UD && options->mtu && options->mtu < one.size_max)
+		capability_fill((enum fm_test_id)i, &limits, &one);
+		if (one.supported && limits.type == IBV_QPT_UD && options->mtu && options->mtu < one.size_max)
 			one.size_max = options->mtu;
 		if (first)
 			capabilities->tests[i] = one;
 		else
 			capability_narrow(&capabilities->tests[i], &one);
 	}
-	return 0;
+	return code;
 }
 
 static int verbs_query(const struct fm_place *place, const void *options, const struct fm_transport *const *transports,
@@ -237,6 +248,14 @@ static int verbs_refuse(const struct fm_work *work, uint32_t buffers, struct fm_
 	return 0;
 }
 
+/* A message whose last byte is anything, may land in any order, or must wake somebody cannot be polled. */
+static bool may_poll(const struct fm_endpoint *endpoint)
+{
+	const struct fm_work *work = endpoint->work;
+
+	return work->test == FM_WRITE_LAT && !work->verify && !work->events && !endpoint->options.relaxed_ordering;
+}
+
 static enum ibv_wr_opcode opcode_of(const struct fm_endpoint *endpoint, bool *polled)
 {
 	const struct fm_work *work = endpoint->work;
@@ -244,9 +263,7 @@ static enum ibv_wr_opcode opcode_of(const struct fm_endpoint *endpoint, bool *po
 	*polled = false;
 	switch (work->test) {
 	case FM_WRITE_LAT:
-		/* A message whose last byte is anything, may land in any order, or must wake somebody cannot be polled.
-		 */
-		*polled = !work->verify && !work->events && !endpoint->options.relaxed_ordering;
+		*polled = may_poll(endpoint) && endpoint->self.type != IBV_QPT_DRIVER;
 		return *polled ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_WRITE_WITH_IMM;
 	case FM_WRITE_BW:
 		return IBV_WR_RDMA_WRITE;
@@ -263,14 +280,14 @@ static enum ibv_wr_opcode opcode_of(const struct fm_endpoint *endpoint, bool *po
 	case FM_ATOMIC_CAS_BW:
 		return IBV_WR_ATOMIC_CMP_AND_SWP;
 	default:
-		return endpoint->self.type == IBV_QPT_RC ? IBV_WR_SEND : IBV_WR_SEND_WITH_IMM;
+		return fm_verbs_reliable(endpoint->self.type) ? IBV_WR_SEND : IBV_WR_SEND_WITH_IMM;
 	}
 }
 
 static uint32_t ahead_of(const struct fm_endpoint *endpoint, bool ping_pong)
 {
 	const struct fm_work *work = endpoint->work;
-	uint64_t ahead = endpoint->options.rx_depth;
+	uint64_t ahead = endpoint->options.rx_depth, most = fm_verbs_queue_max(&endpoint->device, &endpoint->efa);
 
 	if (!ahead)
 		ahead = ping_pong		      ? PING_PONG_AHEAD
@@ -278,9 +295,7 @@ static uint32_t ahead_of(const struct fm_endpoint *endpoint, bool ping_pong)
 						      : 2 * (uint64_t)work->depth;
 	if (work->verify && ahead > work->slots)
 		ahead = work->slots;
-	if (ahead > (uint64_t)endpoint->device.max_qp_wr)
-		ahead = (uint64_t)endpoint->device.max_qp_wr;
-	return (uint32_t)ahead;
+	return (uint32_t)(ahead < most ? ahead : most);
 }
 
 static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct fm_buffer *buffers)
@@ -297,12 +312,17 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	lane->out = buffers[2 * (size_t)index];
 	lane->in = buffers[2 * (size_t)index + 1];
 	lane->opcode = opcode_of(endpoint, &lane->polled);
-	lane->lossy = endpoint->self.type != IBV_QPT_RC;
+	lane->lossy = !fm_verbs_reliable(endpoint->self.type);
+	/* Its datagrams too: each asks for a completion, or is refused. */
+	lane->unordered = endpoint->efa.present;
+	lane->headers = endpoint->self.type == IBV_QPT_UD;
 	comes_with_receive = lane->opcode == IBV_WR_SEND || lane->opcode == IBV_WR_SEND_WITH_IMM ||
 			     lane->opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
 	lane->receives_messages = comes_with_receive && (ping_pong || work->bidirectional || work->role == FM_SINK);
 	lane->role_reports_arrivals = ping_pong || work->role == FM_SINK;
-	lane->grants_credit = lane->receives_messages && !ping_pong && !lane->lossy;
+	lane->grants_credit = lane->receives_messages && !ping_pong && !lane->lossy && endpoint->self.writes;
+	/* The word counts up: where a later one may be overtaken there is only one at a time. */
+	lane->granting_max = lane->unordered ? 1 : FM_VERBS_GRANTS;
 	lane->needs_credit = comes_with_receive && !ping_pong && !lane->lossy && work->role == FM_DRIVE;
 	lane->ahead = ahead_of(endpoint, ping_pong);
 	lane->slack = work->verify ? 0 : lane->ahead / 2;
@@ -312,7 +332,7 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	lane->signal_every = moderation < work->depth / 2 ? moderation : work->depth / 2;
 	if (ping_pong)
 		lane->signal_every = moderation < PING_PONG_SIGNAL ? moderation : PING_PONG_SIGNAL;
-	if (!lane->signal_every)
+	if (!lane->signal_every || lane->unordered)
 		lane->signal_every = 1;
 	lane->list_max =
 		endpoint->options.post_list < lane->room ? (uint32_t)endpoint->options.post_list : (uint32_t)lane->room;
@@ -354,7 +374,6 @@ static int self_fill(struct fm_endpoint *endpoint, struct fm_error *error)
 {
 	struct fm_verbs_end *self = &endpoint->self;
 	const struct fm_verbs_options *options = &endpoint->options;
-	uint16_t pkey = 0;
 
 	self->ethernet = endpoint->port.ethernet;
 	self->gid_type = endpoint->port.gid.type;
@@ -370,27 +389,29 @@ static int self_fill(struct fm_endpoint *endpoint, struct fm_error *error)
 			"headers, 4200 for 4096",
 			(unsigned long long)options->mtu, endpoint->port.number, endpoint->port.device,
 			mtu_bytes(endpoint->attributes.active_mtu));
-	if (ibv_query_pkey(endpoint->context, endpoint->port.number, (int)options->pkey_index, &pkey) != 0 || !pkey)
-		return fm_error_set(
-			error, -EINVAL, FM_REASON_UNSUPPORTED, "--pkey-index %llu: port %u of %s has no P_Key there",
-			(unsigned long long)options->pkey_index, endpoint->port.number, endpoint->port.device);
-	self->pkey = be16toh(pkey);
+	self->writes = !endpoint->efa.present || endpoint->efa.writes;
 	self->reads_out = (uint32_t)endpoint->device.max_qp_init_rd_atom;
 	self->reads_in = (uint32_t)endpoint->device.max_qp_rd_atom;
-	return 0;
+	/* The device has told how long it is: halving would miss it. */
+	if (strcmp(options->inline_bytes, "auto") == 0 && endpoint->efa.present &&
+	    endpoint->efa.inline_max < endpoint->inline_max)
+		endpoint->inline_max = endpoint->efa.inline_max;
+	return fm_verbs_pkeys_read(endpoint, end_index(options->pkey_index, endpoint->work->passive), error);
 }
 
-static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_place_rail *rail, const struct fm_buffer *buffers,
-		      struct fm_error *error)
+static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buffers, struct fm_error *error)
 {
 	const struct fm_work *work = endpoint->work;
 	int index = end_index(endpoint->options.gid_index, work->passive);
-	int code = fm_verbs_port_find(FM_VERBS_SYSFS, rail, index, &endpoint->port, error);
+	int code = fm_verbs_port_find(FM_VERBS_SYSFS, endpoint->rail, index, &endpoint->port, error);
 
 	code = code ? code : iwarp_refuse(&endpoint->port, error);
 	code = code ? code
 		    : fm_verbs_device_open(&endpoint->port, &endpoint->context, &endpoint->device,
 					   &endpoint->attributes, error);
+	code = code ? code
+		    : fm_verbs_type_choose(&endpoint->options, &endpoint->port, endpoint->context, &endpoint->device,
+					   &endpoint->efa, &endpoint->self.type, error);
 	code = code ? code : self_fill(endpoint, error);
 	code = code ? code : lanes_make(endpoint, buffers, error);
 	if (code)
@@ -406,6 +427,7 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_place_rail *
 		code = fm_verbs_lane_init(&endpoint->lanes[i], error);
 	if (code)
 		return code;
+	endpoint->self.in_order = endpoint->self.type == IBV_QPT_DRIVER && fm_verbs_in_order(endpoint);
 	endpoint->self.ahead = endpoint->lanes[0].receives_messages ? endpoint->lanes[0].ahead : 0;
 	endpoint->self.control = (uintptr_t)endpoint->control;
 	endpoint->self.control_key = endpoint->control_region->rkey;
@@ -442,11 +464,11 @@ static int verbs_open(const struct fm_place *place, const struct fm_work *work, 
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for an endpoint");
 	made->work = work;
 	made->options = *(const struct fm_verbs_options *)work->options;
-	made->self.type = type_of(&made->options);
+	made->rail = &place->rails[work->rail];
 	made->inline_max = strcmp(made->options.inline_bytes, "auto") == 0
 				   ? INLINE_WANTED
 				   : (uint32_t)strtoul(made->options.inline_bytes, NULL, 10);
-	code = verbs_fill(made, &place->rails[work->rail], buffers, error);
+	code = verbs_fill(made, buffers, error);
 	if (code) {
 		verbs_close(made);
 		return code;
@@ -462,6 +484,21 @@ static int verbs_address(struct fm_endpoint *endpoint, struct fm_blob *blob, str
 	return fm_verbs_exchange_write(endpoint, blob, error);
 }
 
+/* What both ends' devices decide together, each of which has planned for the lesser one. */
+static void lane_agree(struct fm_endpoint *endpoint, struct fm_verbs_lane *lane)
+{
+	const struct fm_verbs_end *self = &endpoint->self, *peer = &endpoint->peer;
+
+	/* EFA of the first generations cannot be written to: there the device tries again until it can send. */
+	lane->grants_credit &= peer->writes;
+	lane->needs_credit &= self->writes && peer->writes;
+	if (may_poll(endpoint) && self->in_order && peer->in_order) {
+		lane->opcode = IBV_WR_RDMA_WRITE;
+		lane->polled = true;
+		lane->receives_messages = false;
+	}
+}
+
 static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer, struct fm_lane *lanes,
 			 uint32_t count, struct fm_error *error)
 {
@@ -470,8 +507,10 @@ static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *pee
 	code = code ? code : fm_verbs_queues_connect(endpoint, error);
 	if (code)
 		return code;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		lane_agree(endpoint, &endpoint->lanes[i]);
 		lanes[i] = fm_verbs_lane_specialise(&endpoint->lanes[i]);
+	}
 	endpoint->connected = true;
 	return 0;
 }
@@ -492,7 +531,7 @@ static int verbs_counters(struct fm_endpoint *endpoint, struct fm_counters *coun
 static const struct fm_transport table = {
 	.abi = FM_TRANSPORT_ABI,
 	.name = "verbs",
-	.help = "RDMA by libibverbs: InfiniBand and RoCE",
+	.help = "RDMA by libibverbs: InfiniBand, RoCE and EFA",
 	.automatic = true,
 	.rdma = true,
 	.default_latency = FM_WRITE_LAT,

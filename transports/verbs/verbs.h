@@ -8,15 +8,16 @@
 #include "transports/transport.h"
 
 struct fm_verbs_options {
-	char connection[FM_TEXT_MAX];	/* "rc", "uc", "ud" */
+	char connection[FM_TEXT_MAX];	/* "auto", "rc", "uc", "ud", "srd" */
 	char inline_bytes[FM_TEXT_MAX]; /* "auto" or a count */
 	char gid_index[FM_TEXT_MAX];	/* "auto" or an index, LOCAL[=REMOTE] */
+	char pkey_index[FM_TEXT_MAX];	/* "auto" or an index, LOCAL[=REMOTE] */
 	char post_api[FM_TEXT_MAX];	/* "auto", "extended", "classic" */
 	uint64_t cq_moderation;		/* operations a completion; 0: chosen */
 	uint64_t post_list;		/* work requests handed over at once */
 	uint64_t rx_depth;		/* receives posted ahead on a stream; 0: chosen */
 	uint64_t mtu;			/* bytes; 0: the largest of both ports */
-	uint64_t pkey_index, service_level, traffic_class;
+	uint64_t service_level, traffic_class;
 	uint64_t qp_timeout, retry_count, rnr_retry; /* as the queue pair takes them */
 	bool relaxed_ordering;
 };
