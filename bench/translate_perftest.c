@@ -61,7 +61,7 @@ static const struct fm_foreign_option options[] = {
 	FLAG(0, "mr_per_qp", NULL, NULL, NO_COUNTERPART),
 	FLAG(0, "disable_pcie_relaxed", "relaxed-ordering", "no", NULL),
 	VALUE(0, "inline_recv", NULL, NULL, NO_COUNTERPART),
-	FLAG(0, "use-srq", NULL, NULL, NO_COUNTERPART),
+	FLAG(0, "use-srq", "srq", NULL, NULL),
 
 	/* what is reported */
 	FLAG('F', "CPU-freq", NULL, NULL, NOT_NEEDED("fabmark's clock does not depend on the CPU's frequency")),

@@ -64,7 +64,9 @@ static int thread_open(struct fm_endpoint *endpoint, struct fm_verbs_thread *thr
 			return failed(endpoint, "completion channel", -errno, error);
 	}
 	thread->cq = ibv_create_cq(endpoint->context, (int)entries, NULL, thread->channel, 0);
-	return thread->cq ? 0 : failed(endpoint, "completion queue", -errno, error);
+	if (!thread->cq)
+		return failed(endpoint, "completion queue", -errno, error);
+	return thread->lanes->shares_receives ? fm_verbs_shared_open(endpoint, thread, error) : 0;
 }
 
 int fm_verbs_threads_open(struct fm_endpoint *endpoint, struct fm_error *error)
@@ -118,6 +120,7 @@ static struct ibv_qp *queue_make(const struct fm_endpoint *endpoint, struct fm_v
 	};
 	struct ibv_qp *qp;
 
+	fm_verbs_shared_attach(lane->thread, &attributes);
 	if (extended) {
 		attributes.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
 		attributes.send_ops_flags = operations_of(lane);
@@ -297,6 +300,7 @@ int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error
 		struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
 		lane->ah = endpoint->ah;
+		fm_verbs_ece_set(endpoint, lane);
 		code = queue_ready_to_receive(endpoint, lane, error);
 		code = code ? code : queue_ready_to_send(endpoint, lane, error);
 	}
@@ -315,6 +319,7 @@ void fm_verbs_queues_close(struct fm_endpoint *endpoint)
 	for (uint32_t i = 0; endpoint->threads && i < work->threads; i++) {
 		struct fm_verbs_thread *thread = &endpoint->threads[i];
 
+		fm_verbs_shared_close(thread);
 		if (thread->cq) {
 			if (thread->unacknowledged)
 				ibv_ack_cq_events(thread->cq, thread->unacknowledged);

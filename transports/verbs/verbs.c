@@ -21,6 +21,8 @@ enum {
 	ATOMIC_BYTES = 8,
 };
 
+#define NO_RECEIVES "--srq is for messages that take receives (--test send,write_imm)"
+
 /* ---- what can be done ---- */
 
 static int verbs_probe(struct fm_error *error)
@@ -171,10 +173,16 @@ static void capability_fill(enum fm_test_id id, enum ibv_qp_type type, const str
 		capability->size_max = mtu_bytes(port->active_mtu);
 }
 
+/* Those that always do: write_lat does with some options only. */
+static bool takes_receives(enum fm_test_id id)
+{
+	return strcmp(fm_tests[id].operation, "send") == 0 || strcmp(fm_tests[id].operation, "write_imm") == 0;
+}
+
 static void capability_narrow(struct fm_capability *all, const struct fm_capability *rail)
 {
 	if (!rail->supported || !all->supported) {
-		*all = (struct fm_capability){0};
+		*all = (struct fm_capability){.why_not = rail->why_not};
 		return;
 	}
 	if (rail->size_max < all->size_max)
@@ -201,6 +209,8 @@ static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_op
 		struct fm_capability one = {0};
 
 		capability_fill((enum fm_test_id)i, type_of(options), &device, &attributes, &one);
+		if (options->srq && one.supported && !takes_receives((enum fm_test_id)i))
+			one = (struct fm_capability){.why_not = NO_RECEIVES};
 		if (one.supported && type_of(options) == IBV_QPT_UD && options->mtu && options->mtu < one.size_max)
 			one.size_max = options->mtu;
 		if (first)
@@ -270,17 +280,18 @@ static enum ibv_wr_opcode opcode_of(const struct fm_endpoint *endpoint, bool *po
 static uint32_t ahead_of(const struct fm_endpoint *endpoint, bool ping_pong)
 {
 	const struct fm_work *work = endpoint->work;
-	uint64_t ahead = endpoint->options.rx_depth;
+	uint64_t ahead = endpoint->options.rx_depth, most = (uint64_t)endpoint->device.max_qp_wr;
 
+	/* A number that was asked for and does not fit is refused where the queue is made. */
+	if (endpoint->options.srq)
+		most = ahead ? ahead : fm_verbs_shared_most(endpoint);
 	if (!ahead)
 		ahead = ping_pong		      ? PING_PONG_AHEAD
 			: 2 * work->depth < AHEAD_MIN ? AHEAD_MIN
 						      : 2 * (uint64_t)work->depth;
 	if (work->verify && ahead > work->slots)
 		ahead = work->slots;
-	if (ahead > (uint64_t)endpoint->device.max_qp_wr)
-		ahead = (uint64_t)endpoint->device.max_qp_wr;
-	return (uint32_t)ahead;
+	return (uint32_t)(ahead < most ? ahead : most);
 }
 
 static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct fm_buffer *buffers)
@@ -288,7 +299,7 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	const struct fm_work *work = endpoint->work;
 	struct fm_verbs_lane *lane = &endpoint->lanes[index];
 	const struct fm_test *test = &fm_tests[work->test];
-	bool ping_pong = test->metric == FM_LATENCY && test->latency_divisor == 2, comes_with_receive;
+	bool ping_pong = test->metric == FM_LATENCY && test->latency_divisor == 2, comes_with_receive, receives;
 	uint64_t moderation = endpoint->options.cq_moderation ? endpoint->options.cq_moderation : MODERATION_MAX;
 
 	lane->work = work;
@@ -300,9 +311,11 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	lane->lossy = endpoint->self.type != IBV_QPT_RC;
 	comes_with_receive = lane->opcode == IBV_WR_SEND || lane->opcode == IBV_WR_SEND_WITH_IMM ||
 			     lane->opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
-	lane->receives_messages = comes_with_receive && (ping_pong || work->bidirectional || work->role == FM_SINK);
+	receives = comes_with_receive && (ping_pong || work->bidirectional || work->role == FM_SINK);
+	lane->receives_messages = receives && !endpoint->options.srq;
+	lane->shares_receives = receives && endpoint->options.srq;
 	lane->role_reports_arrivals = ping_pong || work->role == FM_SINK;
-	lane->grants_credit = lane->receives_messages && !ping_pong && !lane->lossy;
+	lane->grants_credit = receives && !ping_pong && !lane->lossy;
 	lane->needs_credit = comes_with_receive && !ping_pong && !lane->lossy && work->role == FM_DRIVE;
 	lane->ahead = ahead_of(endpoint, ping_pong);
 	lane->slack = work->verify ? 0 : lane->ahead / 2;
@@ -406,7 +419,9 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_place_rail *
 		code = fm_verbs_lane_init(&endpoint->lanes[i], error);
 	if (code)
 		return code;
-	endpoint->self.ahead = endpoint->lanes[0].receives_messages ? endpoint->lanes[0].ahead : 0;
+	fm_verbs_ece_query(endpoint);
+	if (endpoint->lanes->receives_messages || endpoint->lanes->shares_receives)
+		endpoint->self.ahead = endpoint->lanes->ahead;
 	endpoint->self.control = (uintptr_t)endpoint->control;
 	endpoint->self.control_key = endpoint->control_region->rkey;
 	return 0;
