@@ -29,8 +29,8 @@ struct device {
 	struct ibv_wc done[2][QUEUE_MAX]; /* rings of sends and arrivals */
 	uint64_t done_in[2], done_out[2];
 	struct ibv_qp qps[LANES_MAX];
-	uint64_t credit[LANES_MAX]; /* as the peer's word of each lane has it */
-	uint64_t answers[LANES_MAX];
+	uint64_t credit[LANES_MAX];	   /* as the peer's word of each lane has it */
+	uint64_t answers[LANES_MAX], owed; /* of all lanes: asked and not come */
 };
 
 /* ---- the made-up device's calls ---- */
@@ -71,7 +71,7 @@ static void complete(struct device *device, int which, struct ibv_wc entry)
 	device->done[which][device->done_in[which]++ % QUEUE_MAX] = entry;
 }
 
-/* A write is a credit; a send a question that will be answered. */
+/* A write is a credit; a send a question, whose answer may come while it is still being posted. */
 static int device_post_send(struct ibv_qp *qp, struct ibv_send_wr *list, struct ibv_send_wr **bad)
 {
 	struct device *device = device_of(qp->context);
@@ -79,10 +79,12 @@ static int device_post_send(struct ibv_qp *qp, struct ibv_send_wr *list, struct 
 
 	for (; list; list = list->next) {
 		*bad = list;
-		if (list->opcode == IBV_WR_RDMA_WRITE)
+		if (list->opcode == IBV_WR_RDMA_WRITE) {
 			memcpy(&device->credit[lane], (const void *)(uintptr_t)list->sg_list->addr, sizeof(uint64_t));
-		else
+		} else {
 			device->answers[lane]++;
+			assert_true(++device->owed <= device->receives);
+		}
 		if (list->send_flags & IBV_SEND_SIGNALED)
 			complete(device, 0, (struct ibv_wc){.wr_id = list->wr_id, .qp_num = qp->qp_num});
 	}
@@ -376,8 +378,10 @@ static void ping_run(struct kit *kit, uint64_t operations)
 		if (kit->seen[i] == kit->sent[i] && kit->sent[i] == kit->device.answers[i] && kit->seen[i] < operations)
 			assert_int_equal(kit->driven[i].post(kit->driven[i].self, 1), 1);
 		for (uint32_t j = 0; j < kit->thread.count; j++)
-			if (kit->sent[j] < kit->device.answers[j] && random_u64(&kit->random) % 2)
+			if (kit->sent[j] < kit->device.answers[j] && random_u64(&kit->random) % 2) {
 				arrive(kit, j);
+				kit->device.owed--;
+			}
 		left += kit->seen[i];
 		look(kit, i);
 		left -= kit->seen[i];

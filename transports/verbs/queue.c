@@ -165,6 +165,16 @@ static int queue_init(const struct fm_endpoint *endpoint, const struct fm_verbs_
 	return code ? failed(endpoint, "queue pair that can be set up (INIT)", -code, error) : 0;
 }
 
+/* Devices need not have it for these, and do not say whether they do. */
+static int shared_failed(const struct fm_endpoint *endpoint, int number, struct fm_error *error)
+{
+	return fm_error_set(
+		error, number ? -number : -EIO, FM_REASON_UNSUPPORTED,
+		"--srq: %s makes no %s queue pair with a shared receive queue and what else is asked of it: "
+		"%s; leave --srq out, or take --connection rc",
+		endpoint->port.device, endpoint->self.type == IBV_QPT_UC ? "UC" : "UD", strerror(number));
+}
+
 int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 {
 	const char *api = endpoint->options.post_api;
@@ -179,6 +189,8 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 			endpoint->extended = false;
 			lane->qp = queue_try(endpoint, lane, false);
 		}
+		if (!lane->qp && lane->shares_receives && endpoint->self.type != IBV_QPT_RC)
+			return shared_failed(endpoint, errno, error);
 		if (!lane->qp)
 			return failed(endpoint,
 				      endpoint->extended ? "queue pair with ibv_wr_* and what is asked of it"
