@@ -143,7 +143,7 @@ static const struct fm_option *other_name(const struct scan *scan, const struct 
 {
 	const struct fm_option_set *set = scan->parser->sets[0];
 
-	for (size_t i = 0; target->given && i < set->count; i++)
+	for (size_t i = 0; scan->given && target->given && i < set->count; i++)
 		if (scan->given[i] && &set->rows[i] != target->row && set->rows[i].offset == target->row->offset)
 			return &set->rows[i];
 	return NULL;

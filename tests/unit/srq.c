@@ -91,21 +91,21 @@ static int device_post_send(struct ibv_qp *qp, struct ibv_send_wr *list, struct 
 	return 0;
 }
 
-struct ibv_cq *ibv_create_cq(struct ibv_context *context, int entries, void *own, struct ibv_comp_channel *channel,
-			     int vector)
+struct ibv_cq *ibv_create_cq(struct ibv_context *context, int cqe, void *cq_context, struct ibv_comp_channel *channel,
+			     int comp_vector)
 {
 	struct device *device = device_of(context);
 
-	(void)own, (void)channel, (void)vector;
-	assert_true(entries > 0 && entries <= QUEUE_MAX);
+	(void)cq_context, (void)channel, (void)comp_vector;
+	assert_true(cqe > 0 && cqe <= QUEUE_MAX);
 	return &device->arrivals;
 }
 
-struct ibv_srq *ibv_create_srq(struct ibv_pd *pd, struct ibv_srq_init_attr *attributes)
+struct ibv_srq *ibv_create_srq(struct ibv_pd *pd, struct ibv_srq_init_attr *srq_init_attr)
 {
 	struct device *device = device_of(pd->context);
 
-	device->receives_most = attributes->attr.max_wr;
+	device->receives_most = srq_init_attr->attr.max_wr;
 	return &device->srq;
 }
 
@@ -121,9 +121,9 @@ int ibv_destroy_cq(struct ibv_cq *cq)
 	return 0;
 }
 
-int ibv_dereg_mr(struct ibv_mr *region)
+int ibv_dereg_mr(struct ibv_mr *mr)
 {
-	(void)region;
+	(void)mr;
 	return 0;
 }
 

@@ -211,6 +211,11 @@ static void lines(void **state)
 		 "fabmark pair b --test write_bw --size 64K --device mlx5_1:2 --gid-index 3 --qp-count 4 --mtu 4096 "
 		 "--bidirectional",
 		 true},
+		{"ib_read_lat -u 12 --retry_count 3 --pkey_index=1 --use_old_post_send -s 8 b",
+		 "fabmark pair b --transport verbs --test read_lat --size 8 --pkey-index 1 --qp-timeout 12 "
+		 "--retry-count "
+		 "3 --post-api classic",
+		 false},
 		{"ib_send_bw -q 4 --use-srq b",
 		 "fabmark pair b --transport verbs --test send_bw --size 64K --queue-pairs 4 --srq", false},
 		{"ib_write_bw --ib-dev mlx5_0:1 -i 1 b", "fabmark pair b --test write_bw --size 64K --device mlx5_0:1",

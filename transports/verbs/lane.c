@@ -121,7 +121,7 @@ int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack)
 INLINE int lane_refill(struct fm_verbs_lane *lane, const bool shared)
 {
 	uint64_t owed;
-	int code = receive(lane, lane->slack, shared);
+	int code = shared ? receive(lane, lane->slack, true) : fm_verbs_receive(lane, lane->slack);
 
 	if (__builtin_expect(code, 0) || !lane->grants_credit)
 		return code;

@@ -127,8 +127,8 @@ struct fm_verbs_lane {
 	bool shares_receives;		/* they come with those of the thread's shared queue */
 	bool role_reports_arrivals;	/* else what is through the queue pair */
 	int (*busy_poll)(void *self);
-	int (*plain_post)(void *self, uint32_t count); /* of a lane that shares receives: post without them */
 	struct fm_verbs_failure failure;
+	int (*plain_post)(void *self, uint32_t count); /* of a lane that shares receives: post without them */
 };
 
 /* Lays out the lane's lists once size and queue lengths are known. -ENOMEM. */
