@@ -285,6 +285,8 @@ static const struct {
 	{"test", {"full"}},
 	{"size", {"full", "all-sizes"}},
 	{"all-sizes", {"full", "size"}},
+	{"streams", {"queue-pairs"}},
+	{"queue-pairs", {"streams"}},
 	{"rails", {"device", "data-address"}},
 	{"device", {"rails"}},
 	{"data-address", {"rails"}},

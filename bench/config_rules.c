@@ -7,8 +7,7 @@
 #define STAMPS_MAX (64ull << 20) /* of one repetition: 1 GiB on each end */
 
 const struct fm_option_alias fm_pair_aliases[] = {
-	{"-q", "a queue pair is a stream: use --streams N"},
-	{"--qp", "a queue pair is a stream: use --streams N"},
+	{"--qp", "use --queue-pairs N"},
 	{"-R", "fabmark exchanges addresses over its control connection: rdma_cm is not needed, and not there yet"},
 	{"--tclass", "use --traffic-class N"},
 	{"--sl", "use --service-level N"},

@@ -15,7 +15,8 @@
 
 #define DEPTH_DEFAULT 128
 #define STRIDE_ALIGN  64 /* a cache line: no two messages share one */
-/* Of the buffers that a thread sends from: what stays in a core's cache, as with the programs that users compare with. */
+/* Of the buffers that a thread sends from: what stays in a core's cache, as with the programs that users compare with.
+ */
 #define RING_BYTES	  (1ull << 20)
 #define VERIFY_RING_BYTES (16ull << 20)	 /* the same while each message is another one */
 #define SLOWEST_LINK_BPS  1e8		 /* bits a second */
@@ -110,6 +111,7 @@ struct plan_builder {
 	const json_t *offer;
 	const struct fm_place *place;
 	struct fm_error *error;
+	const char **why_not; /* what ruled out a test that was left out; "" nothing did */
 };
 
 __attribute__((format(printf, 3, 4))) static void point_refuse(struct fm_point *point, enum fm_reason reason,
@@ -218,8 +220,11 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 						      : !is_default(transport, queried ? &capabilities : NULL, i)))
 			continue;
 		/* A family or all means the tests that there are; only a name can be disappointed. */
-		if (queried && !capabilities.tests[i].supported && !what->tests.named[i])
+		if (queried && !capabilities.tests[i].supported && !what->tests.named[i]) {
+			if (capabilities.tests[i].why_not)
+				*builder->why_not = capabilities.tests[i].why_not;
 			continue;
+		}
 		snprintf(point.transport, sizeof(point.transport), "%s", transport->name);
 		snprintf(point.memory_a, sizeof(point.memory_a), "%s", what->memory.local);
 		snprintf(point.memory_b, sizeof(point.memory_b), "%s", what->memory.remote);
@@ -302,7 +307,8 @@ static bool gives_way(const struct plan_builder *builder, const struct fm_transp
 int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const json_t *peer_offer,
 		   const struct fm_place *place, struct fm_error *error)
 {
-	const struct plan_builder builder = {plan, what, peer_offer, place, error};
+	const char *why_not = "";
+	const struct plan_builder builder = {plan, what, peer_offer, place, error, &why_not};
 	bool best = strcmp(what->transport, "auto") == 0, all = strcmp(what->transport, "all") == 0;
 	int code = 0;
 
@@ -330,8 +336,8 @@ int fm_plan_points(struct fm_plan *plan, const struct fm_pair_what *what, const 
 	mark_unable(&builder);
 	if (plan->count == 0)
 		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
-				    "nothing to measure: transport %s has none of these tests on this place",
-				    what->transport);
+				    "nothing to measure: transport %s has none of these tests on this place%s%s",
+				    what->transport, *why_not ? ": " : "", why_not);
 	return 0;
 }
 
@@ -404,6 +410,9 @@ void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const st
 
 	if (fm_point_query(point, plan, place, &test, &error)) {
 		point_refuse(point, error.reason, "%s", error.text);
+	} else if (!test.supported && test.why_not) {
+		point_refuse(point, FM_REASON_UNSUPPORTED, "%s has no %s here: %s", point->transport,
+			     fm_tests[point->test].name, test.why_not);
 	} else if (!test.supported) {
 		refuse_test(point, plan, place);
 	} else if (point->size_bytes < test.size_min || point->size_bytes > test.size_max) {

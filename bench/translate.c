@@ -15,20 +15,13 @@
 enum { SHOWN_MAX = FM_TRANSLATE_SHOWN_MAX };
 
 const struct fm_future_option fm_future_options[] = {
-	{"queue-pairs", 'q', "connections: --streams N"},
-	{"connection", 'c', NULL},
-	{"gid-index", 'x', NULL},
-	{"mtu", 'm', NULL},
-	{"inline", 'I', NULL},
-	{"post-list", 'l', NULL},
-	{"cq-moderation", 'Q', NULL},
-	{"receive-depth", 'r', NULL},
-	{"rdma-cm", 'R', NULL},
-	{"service-level", 'S', NULL},
-	{"traffic-class", 0, NULL},
-	{"relaxed-ordering", 0, NULL},
-	{"memory-path", 0, NULL},
-	{NULL, 0, NULL},
+	{"queue-pairs", 'q', NULL},   {"connection", 'c', NULL},
+	{"gid-index", 'x', NULL},     {"mtu", 'm', NULL},
+	{"inline", 'I', NULL},	      {"post-list", 'l', NULL},
+	{"cq-moderation", 'Q', NULL}, {"receive-depth", 'r', NULL},
+	{"rdma-cm", 'R', NULL},	      {"service-level", 'S', NULL},
+	{"traffic-class", 0, NULL},   {"relaxed-ordering", 0, NULL},
+	{"memory-path", 0, NULL},     {NULL, 0, NULL},
 };
 
 /* Options of which our line names both ends: LOCAL=REMOTE. */

@@ -42,8 +42,8 @@ static const struct fm_foreign_option options[] = {
 	VALUE(0, "tclass", "traffic-class", NULL, NULL),
 	VALUE('A', "atomic_type", "@atomic", NULL, NULL),
 	VALUE('o', "outs", NULL, NULL, NO_COUNTERPART ": reads outstanding are bounded by the device and by --depth"),
-	VALUE('u', "qp-timeout", NULL, NULL, NO_COUNTERPART),
-	VALUE(0, "retry_count", NULL, NULL, NO_COUNTERPART),
+	VALUE('u', "qp-timeout", "qp-timeout", NULL, NULL),
+	VALUE(0, "retry_count", "retry-count", NULL, NULL),
 	VALUE('L', "hop_limit", NULL, NULL, NO_COUNTERPART),
 	FLAG('g', "mcg", NULL, NULL, "no counterpart: fabmark measures pairs, not multicast groups"),
 	VALUE('M', "MGID", NULL, NULL, "no counterpart: fabmark measures pairs, not multicast groups"),
@@ -61,7 +61,7 @@ static const struct fm_foreign_option options[] = {
 	FLAG(0, "mr_per_qp", NULL, NULL, NO_COUNTERPART),
 	FLAG(0, "disable_pcie_relaxed", "relaxed-ordering", "no", NULL),
 	VALUE(0, "inline_recv", NULL, NULL, NO_COUNTERPART),
-	FLAG(0, "use-srq", NULL, NULL, NO_COUNTERPART),
+	FLAG(0, "use-srq", "srq", NULL, NULL),
 
 	/* what is reported */
 	FLAG('F', "CPU-freq", NULL, NULL, NOT_NEEDED("fabmark's clock does not depend on the CPU's frequency")),
@@ -83,7 +83,7 @@ static const struct fm_foreign_option options[] = {
 	/* how it runs */
 	FLAG(0, "perform_warm_up", NULL, NULL, AS_IT_WORKS),
 	FLAG(0, "dont_xchg_versions", NULL, NULL, NOT_NEEDED("fabmark checks that both ends fit each other")),
-	FLAG(0, "use_old_post_send", NULL, NULL, NO_COUNTERPART),
+	FLAG(0, "use_old_post_send", "post-api", "classic", NULL),
 	FLAG(0, "reversed", NULL, NULL, "type the line on the other node: payload goes from where it is typed"),
 	FLAG(0, "run_infinitely", NULL, NULL, "no counterpart: repeat the line, or give a long --duration"),
 	VALUE(0, "latency_gap", NULL, NULL, NO_COUNTERPART),

@@ -138,13 +138,35 @@ static void *field(const struct fm_option *row, void *values)
 	return (char *)values + row->offset;
 }
 
+/* Another name of the target, by which it was on this command line already. NULL where none was. */
+static const struct fm_option *other_name(const struct scan *scan, const struct target *target)
+{
+	const struct fm_option_set *set = scan->parser->sets[0];
+
+	for (size_t i = 0; scan->given && target->given && i < set->count; i++)
+		if (scan->given[i] && &set->rows[i] != target->row && set->rows[i].offset == target->row->offset)
+			return &set->rows[i];
+	return NULL;
+}
+
 static int store(const struct scan *scan, const struct target *target, const char *shown, const char *text)
 {
-	const struct fm_option *row = target->row;
-	int rc = fm_option_type_of(row)->parse(row, text, field(row, target->values), scan->error);
+	const struct fm_option *row = target->row, *other = other_name(scan, target);
+	const struct fm_option_type *type = fm_option_type_of(row);
+	void *at = field(row, target->values);
+	char before[FM_TEXT_MAX];
+	size_t bytes = least(type->bytes, sizeof(before));
+	int rc;
 
+	memcpy(before, at, bytes);
+	rc = type->parse(row, text, at, scan->error);
 	if (rc)
 		return fm_error_prefix(scan->error, "%.*s '%.*s': ", SHOWN_MAX, shown, SHOWN_MAX, text);
+	if (other && memcmp(before, at, bytes) != 0)
+		return fm_error_set(scan->error, -EINVAL, FM_REASON_USAGE,
+				    "%.*s '%.*s' and --%s: two names of one option, and they say different things; "
+				    "keep one",
+				    SHOWN_MAX, shown, SHOWN_MAX, text, other->name);
 	if (target->given)
 		*target->given = true;
 	if (scan->log)

@@ -117,7 +117,8 @@ int fm_options_defaults(const struct fm_option_set *set, void *values, struct fm
  * positional[0..*positional_count) in order (pointers into argv; positional_max entries). An unknown option names the
  * nearest known one; one in the alias table gets its sentence. A word that is not UTF-8 is refused before all else;
  * rules are asked last. -EINVAL with reason usage; values, positional and given are then undefined.
- * given, where not NULL, has one bool for each row of the first set: it was on the command line.
+ * given, where not NULL, has one bool for each row of the first set: it was on the command line. Rows of one field are
+ * names of one option; where given is not NULL, two of them that say different things are refused.
  */
 int fm_options_parse(const struct fm_option_parser *parser, int argc, char *const *argv, const char **positional,
 		     uint32_t *positional_count, bool *given, struct fm_error *error);

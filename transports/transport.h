@@ -130,6 +130,7 @@ static inline uint32_t fm_work_thread(const struct fm_work *work, uint32_t strea
 /* What a transport can do of one test. The session takes what both ends can: the larger minimum, smaller maxima. */
 struct fm_capability {
 	bool supported;
+	const char *why_not; /* of a test that an option rules out, half a sentence that names the option; else NULL */
 	/*
 	 * Arrivals may be fewer than operations, and that is no error: the sink's trace, not the drive's, is the rate.
 	 * Such a test is measured in one direction at a time.

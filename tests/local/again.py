@@ -84,6 +84,12 @@ class Again(Folder):
         self.assertEqual({(r["size_bytes"], r["streams"]) for r in self.results(after)}, {("16", "1")})
         self.assertFalse(os.path.exists(self.folder + "/rows.csv"))
 
+    def test_another_name_wins_too(self):
+        self.first(*FIRST)
+        for name, streams in (("-q", "1"), ("--streams", "4")):
+            after, _ = self.again("--test", "send_lat", "--size", "8", name, streams)
+            self.assertEqual({r["streams"] for r in self.results(after)}, {streams})
+
     def test_full_gives_way_to_a_test(self):
         before = self.first(*FIRST)
         document = self.document(before)

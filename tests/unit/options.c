@@ -97,6 +97,14 @@ static const struct fm_option rows[] = {
 	 .type = &fm_option_flag,
 	 .offset = FIELD(force),
 	 .hidden = true},
+	{.name = "connections",
+	 .argument = "N",
+	 .value = "",
+	 .type = &fm_option_count,
+	 .offset = FIELD(streams),
+	 .minimum = 1,
+	 .maximum = 65536,
+	 .hidden = true},
 };
 
 static const struct fm_option backend_rows[] = {
@@ -221,6 +229,22 @@ static void every_spelling_is_understood(void **state)
 	assert_int_equal(READ("-s8", "--size=16", "-s", "4K").settings.size, 4096);
 	assert_string_equal(READ("--device=-odd").settings.device, "-odd");
 	assert_string_equal(READ("-d", "x", "--device=").settings.device, "");
+}
+
+static void two_names_of_one_option_agree(void **state)
+{
+	(void)state;
+	assert_int_equal(READ("--connections", "4").settings.streams, 4);
+	assert_int_equal(READ("-b").settings.streams, 1);
+	assert_int_equal(READ("--streams", "4", "--connections", "4").rc, 0);
+	assert_int_equal(READ("--connections", "2", "--connections", "4").settings.streams, 4);
+	ASSERT_REFUSED("--connections '4' and --streams: two names of one option, and they say different things; "
+		       "keep one",
+		       "--streams", "8", "--connections", "4");
+	/* The default, once it was typed, is no less a wish. */
+	ASSERT_REFUSED("--streams '1' and --connections: two names of one option, and they say different things; "
+		       "keep one",
+		       "--connections", "4", "--streams", "1");
 }
 
 static void two_dashes_end_the_options(void **state)
@@ -573,6 +597,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_fill_every_field),
 		cmocka_unit_test(every_spelling_is_understood),
+		cmocka_unit_test(two_names_of_one_option_agree),
 		cmocka_unit_test(two_dashes_end_the_options),
 		cmocka_unit_test(values_are_refused_in_context),
 		cmocka_unit_test(long_texts_are_refused),

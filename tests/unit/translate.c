@@ -128,7 +128,8 @@ static const char *row_fault(const struct ours *ours, const struct fm_foreign_op
 		return NULL;
 	if (!row_of_any(ours, row->target) || row_of_any(ours, row->target)->hidden)
 		return "a target that is no option";
-	if (row->argument == FM_FOREIGN_FLAG && !row->value && row_of_any(ours, row->target)->type->takes_value)
+	if (row->argument == FM_FOREIGN_FLAG && !row->value &&
+	    fm_option_type_of(row_of_any(ours, row->target))->takes_value)
 		return "no value for the target";
 	return NULL;
 }
@@ -210,6 +211,13 @@ static void lines(void **state)
 		 "fabmark pair b --test write_bw --size 64K --device mlx5_1:2 --gid-index 3 --qp-count 4 --mtu 4096 "
 		 "--bidirectional",
 		 true},
+		{"ib_read_lat -u 12 --retry_count 3 --pkey_index=1 --use_old_post_send -s 8 b",
+		 "fabmark pair b --transport verbs --test read_lat --size 8 --pkey-index 1 --qp-timeout 12 "
+		 "--retry-count "
+		 "3 --post-api classic",
+		 false},
+		{"ib_send_bw -q 4 --use-srq b",
+		 "fabmark pair b --transport verbs --test send_bw --size 64K --queue-pairs 4 --srq", false},
 		{"ib_write_bw --ib-dev mlx5_0:1 -i 1 b", "fabmark pair b --test write_bw --size 64K --device mlx5_0:1",
 		 true},
 		{"ib_write_bw -ex3 b", "fabmark pair b --test write_bw --size 64K --events --gid-index 3", true},
@@ -244,7 +252,6 @@ static void notes_name_their_option(void **state)
 		{"ib_write_bw --report_gbits b", "--report_gbits: not needed"},
 		{"ib_write_bw -F b", "-F: not needed"},
 		{"ib_write_bw -d mlx5_0:1 -i 2 b", "-i 2: left out: -d mlx5_0:1 names another port"},
-		{"ib_write_bw -q 4 b", "-q 4: left out: this build has no --queue-pairs; connections: --streams N"},
 		{"ib_write_bw -i 2 b", "-i 2: left out: a port is named with its device"},
 		{"ib_write_bw -t 99999999 b", "-t 99999999: left out: --depth 99999999: must be"},
 		{"ib_read_lat b", "ib_read_lat: the latency is that of whole operations"},

@@ -26,6 +26,7 @@ struct fm_verbs_end {
 	uint32_t ahead;
 	uint64_t control; /* address of the first lane's fm_verbs_control; the others follow */
 	uint32_t control_key;
+	uint32_t ece_vendor, ece_options; /* 0: no enhanced connection establishment */
 };
 
 struct fm_endpoint {
@@ -108,7 +109,28 @@ void fm_verbs_queues_close(struct fm_endpoint *endpoint);
 /* Does the device promise that the last byte of these writes lands last? False also where it does not say. */
 bool fm_verbs_in_order(const struct fm_endpoint *endpoint);
 
+/* ---- shared.c ---- */
+
+/* A queue of receives for all lanes of the thread, and their completion queue. */
+int fm_verbs_shared_open(const struct fm_endpoint *endpoint, struct fm_verbs_thread *thread, struct fm_error *error);
+/* What a queue pair of the thread is to be made with; without a shared queue nothing changes. */
+void fm_verbs_shared_attach(const struct fm_verbs_thread *thread, struct ibv_qp_init_attr_ex *attributes);
+/* The largest share of one lane in a queue that the device can make; 0 none. */
+uint32_t fm_verbs_shared_most(const struct fm_endpoint *endpoint);
+void fm_verbs_shared_close(struct fm_verbs_thread *thread);
+
+/* ---- ece.c ---- */
+
+/* What the queue pairs can do, into endpoint->self, once they are made. */
+void fm_verbs_ece_query(struct fm_endpoint *endpoint);
+/* Before a queue pair becomes ready to receive. */
+void fm_verbs_ece_set(const struct fm_endpoint *endpoint, const struct fm_verbs_lane *lane);
+void fm_verbs_ece_report(const struct fm_endpoint *endpoint, struct fm_effective *effective);
+
 /* ---- memory.c ---- */
+
+int fm_verbs_region_make(const struct fm_endpoint *endpoint, void *base, size_t bytes, int access,
+			 struct ibv_mr **region, struct fm_error *error);
 
 /* Registers the lanes' buffers and what lies beside them. */
 int fm_verbs_memory_open(struct fm_endpoint *endpoint, struct fm_error *error);

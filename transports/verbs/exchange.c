@@ -30,6 +30,7 @@ int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *
 	code = code ? code : fm_blob_put_u64(blob, two(self->reads_out, self->reads_in));
 	code = code ? code : fm_blob_put_u64(blob, two(self->ahead, self->control_key));
 	code = code ? code : fm_blob_put_u64(blob, self->control);
+	code = code ? code : fm_blob_put_u64(blob, two(self->ece_vendor, self->ece_options));
 	for (uint32_t i = 0; i < streams && code == 0; i++) {
 		const struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
@@ -158,6 +159,7 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	peer->reads_out = get_two(&reader, &peer->reads_in);
 	peer->ahead = get_two(&reader, &peer->control_key);
 	peer->control = fm_blob_get_u64(&reader);
+	peer->ece_vendor = get_two(&reader, &peer->ece_options);
 	for (uint32_t i = 0; i < streams && !reader.failed; i++)
 		lane_read(endpoint, i, &reader);
 	if (reader.failed || reader.at != blob->bytes)

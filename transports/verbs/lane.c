@@ -14,6 +14,8 @@
 
 #include "transports/verbs/status.h"
 
+#define INLINE static inline __attribute__((always_inline))
+
 enum { WAIT_MS = 10, NAP_MS = 1, SETTLE_MS = 100, DRAIN_MAX = 16, IDLE_POLLS = 1024, EVENTS_MAX = 64 };
 
 #define SEQUENCE_MASK ((1ull << FM_VERBS_ID_SEQUENCE_BITS) - 1)
@@ -26,7 +28,7 @@ int fm_verbs_lane_fail(struct fm_verbs_lane *lane, int code, const char *call)
 }
 
 /* The first that says something wins over those that only follow from it. */
-static void lane_blame(struct fm_verbs_lane *lane, const struct ibv_wc *entry)
+void fm_verbs_lane_blame(struct fm_verbs_lane *lane, const struct ibv_wc *entry)
 {
 	struct fm_verbs_failure *failure = &lane->failure;
 
@@ -45,7 +47,7 @@ static inline void book(struct fm_verbs_thread *thread, const struct ibv_wc *ent
 	struct fm_verbs_lane *lane = &thread->lanes[entry->wr_id >> FM_VERBS_ID_LANE_SHIFT & UINT16_MAX];
 
 	if (__builtin_expect(entry->status != IBV_WC_SUCCESS, 0)) {
-		lane_blame(lane, entry);
+		fm_verbs_lane_blame(lane, entry);
 		return;
 	}
 	switch ((enum fm_verbs_kind)(entry->wr_id >> FM_VERBS_ID_KIND_SHIFT)) {
@@ -80,7 +82,7 @@ int fm_verbs_drain(struct fm_verbs_thread *thread)
 
 /* ---- receives and credits ---- */
 
-int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack)
+INLINE int receive(struct fm_verbs_lane *lane, uint32_t slack, const bool shared)
 {
 	uint64_t want = lane->looked + lane->ahead;
 
@@ -101,21 +103,26 @@ int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack)
 				lane->receiving.at = 0;
 		}
 		lane->receive_list[n - 1].next = NULL;
-		code = ibv_post_recv(lane->qp, lane->receive_list, &bad);
+		code = shared ? fm_verbs_shared_post(lane, n) : ibv_post_recv(lane->qp, lane->receive_list, &bad);
 		if (n < FM_VERBS_LIST_MAX)
 			lane->receive_list[n - 1].next = &lane->receive_list[n];
 		if (__builtin_expect(code, 0))
-			return fm_verbs_lane_fail(lane, -code, "ibv_post_recv");
+			return fm_verbs_lane_fail(lane, -code, shared ? "ibv_post_srq_recv" : "ibv_post_recv");
 		lane->receives += n;
 	}
 	return 0;
 }
 
+int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack)
+{
+	return receive(lane, slack, false);
+}
+
 /* Receives, then the credit for them where it is due. */
-static inline int lane_refill(struct fm_verbs_lane *lane)
+INLINE int lane_refill(struct fm_verbs_lane *lane, const bool shared)
 {
 	uint64_t owed;
-	int code = fm_verbs_receive(lane, lane->slack);
+	int code = shared ? receive(lane, lane->slack, true) : fm_verbs_receive(lane, lane->slack);
 
 	if (__builtin_expect(code, 0) || !lane->grants_credit)
 		return code;
@@ -159,7 +166,7 @@ static int poll_acked(void *self)
 static int poll_received(void *self)
 {
 	struct fm_verbs_lane *lane = self;
-	int code = lane_refill(lane);
+	int code = lane_refill(lane, false);
 
 	code = code ? code : lane_drain(lane);
 	return code ? code : lane_report(lane);
@@ -176,6 +183,33 @@ static int poll_target(void *self)
 	if (lane == lane->thread->lanes)
 		poll(NULL, 0, NAP_MS);
 	return poll_acked(lane);
+}
+
+/* The same on a lane that shares receives. */
+static int poll_shared(void *self)
+{
+	struct fm_verbs_lane *lane = self;
+	int code = lane_refill(lane, true);
+
+	code = code ? code : lane_drain(lane);
+	if (code)
+		return code;
+	code = fm_verbs_shared_drain(lane->thread);
+	return code ? fm_verbs_lane_fail(lane, code, "ibv_poll_cq") : lane_report(lane);
+}
+
+/* Receives before and after, as post.c has them for those of a lane's own. */
+static int post_shared(void *self, uint32_t count)
+{
+	struct fm_verbs_lane *lane = self;
+	int n = receive(lane, lane->slack, true), code;
+
+	if (n == 0)
+		n = lane->plain_post(lane, count);
+	if (n <= 0)
+		return n;
+	code = receive(lane, lane->slack_after, true);
+	return code < 0 ? code : n;
 }
 
 static int poll_memory(void *self)
@@ -219,6 +253,11 @@ static int thread_wait(struct fm_verbs_thread *thread)
 	if (ibv_get_cq_event(thread->channel, &cq, &context) != 0)
 		return -errno;
 	thread->notified = false;
+	/* Of shared receives, whose queue is closed without a count of its own. */
+	if (cq != thread->cq) {
+		ibv_ack_cq_events(cq, 1);
+		return 0;
+	}
 	if (++thread->unacknowledged == EVENTS_MAX) {
 		ibv_ack_cq_events(cq, thread->unacknowledged);
 		thread->unacknowledged = 0;
@@ -236,6 +275,8 @@ static int poll_waiting(void *self)
 		return n;
 	if (!thread->notified) {
 		code = ibv_req_notify_cq(thread->cq, 0);
+		if (code == 0 && thread->shared)
+			code = fm_verbs_shared_notify(thread);
 		if (code)
 			return fm_verbs_lane_fail(lane, -code, "ibv_req_notify_cq");
 		thread->notified = true;
@@ -276,14 +317,14 @@ static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 	if (lane->polled)
 		clear_stamps(lane);
 	lane->credit_first = lane->sent_before + (operations < lane->peer.ahead ? operations : lane->peer.ahead);
-	if (!lane->receives_messages)
+	if (!lane->receives_messages && !lane->shares_receives)
 		return lane->failure.code;
 	/* What was lost left its receive behind. */
 	if (lane->receives == lane->seen)
 		lane->receiving.at = 0;
 	lane->looked = lane->seen;
 	lane->receive_end = lane->lossy ? UINT64_MAX : lane->receives + (incoming ? incoming : operations);
-	code = fm_verbs_receive(lane, 0);
+	code = receive(lane, 0, lane->shares_receives);
 	lane->granted = lane->receives;
 	return code ? code : lane->failure.code;
 }
@@ -432,6 +473,12 @@ struct fm_lane fm_verbs_lane_specialise(struct fm_verbs_lane *lane)
 		made.poll = poll_received;
 	else if (lane->work->role == FM_TARGET && !lane->work->events)
 		made.poll = poll_target;
+	if (lane->shares_receives) {
+		fm_verbs_shared_join(lane);
+		lane->plain_post = made.post;
+		made.post = post_shared;
+		made.poll = poll_shared;
+	}
 	if (lane->work->events) {
 		lane->busy_poll = made.poll;
 		made.poll = poll_waiting;

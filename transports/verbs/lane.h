@@ -43,6 +43,7 @@ struct fm_verbs_failure {
 };
 
 struct fm_verbs_lane;
+struct fm_verbs_shared;
 
 /* What the lanes of one thread share. */
 struct fm_verbs_thread {
@@ -50,7 +51,8 @@ struct fm_verbs_thread {
 	struct ibv_pd *pd;		  /* a parent domain with td, or the endpoint's */
 	struct ibv_comp_channel *channel; /* with events */
 	struct ibv_cq *cq;
-	int vector; /* of the queue's interrupt */
+	int vector;			/* of the queue's interrupt */
+	struct fm_verbs_shared *shared; /* with --srq, where messages come with receives: theirs; else NULL */
 	struct fm_verbs_lane *lanes;
 	uint32_t count, first;	 /* lanes; the first one's stream */
 	uint32_t unacknowledged; /* events of the channel */
@@ -122,11 +124,13 @@ struct fm_verbs_lane {
 	uint32_t control_key;
 	struct fm_verbs_peer peer;
 	uint32_t psn, stream, inline_max;
-	bool receives_messages, polled; /* messages come with receives; the last byte is polled */
+	bool receives_messages, polled; /* messages come with receives of its own; the last byte is polled */
+	bool shares_receives;		/* they come with those of the thread's shared queue */
 	bool headers;			/* each message comes behind FM_VERBS_GRH bytes */
 	bool role_reports_arrivals;	/* else what is through the queue pair */
 	int (*busy_poll)(void *self);
 	struct fm_verbs_failure failure;
+	int (*plain_post)(void *self, uint32_t count); /* of a lane that shares receives: post without them */
 };
 
 /* Lays out the lane's lists once size and queue lengths are known. -ENOMEM. */
@@ -138,6 +142,21 @@ void fm_verbs_lane_free(struct fm_verbs_lane *lane);
 /* Takes what is in the thread's queue and books it. 0, or -errno where the queue itself failed. */
 int fm_verbs_drain(struct fm_verbs_thread *thread);
 int fm_verbs_lane_fail(struct fm_verbs_lane *lane, int code, const char *call);
+/* The same for a completion in error. */
+void fm_verbs_lane_blame(struct fm_verbs_lane *lane, const struct ibv_wc *entry);
+
+/* ---- shared.c ---- */
+
+/* Takes the completions of shared receives and books them on the lanes whose messages took them. 0 or -errno. */
+int fm_verbs_shared_drain(const struct fm_verbs_thread *thread);
+/* Posts the first so many of the lane's list of receives. 0 or the errno. */
+int fm_verbs_shared_post(struct fm_verbs_lane *lane, uint32_t count);
+/* Asks for an event of the next completion. 0 or the errno. */
+int fm_verbs_shared_notify(const struct fm_verbs_thread *thread);
+/* From now on the lane's messages are known by its queue pair. */
+void fm_verbs_shared_join(struct fm_verbs_lane *lane);
+
+/* ---- lane.c ---- */
 
 /* Posts receives until as many are ahead as should be, unless no more than slack are missing. 0 or -errno. */
 int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack);

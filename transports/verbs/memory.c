@@ -24,8 +24,8 @@ static int region_failed(const struct fm_endpoint *endpoint, size_t bytes, int c
 			    endpoint->port.device, bytes, strerror(-code));
 }
 
-static int region_make(const struct fm_endpoint *endpoint, void *base, size_t bytes, int access, struct ibv_mr **region,
-		       struct fm_error *error)
+int fm_verbs_region_make(const struct fm_endpoint *endpoint, void *base, size_t bytes, int access,
+			 struct ibv_mr **region, struct fm_error *error)
 {
 	struct ibv_mr *made;
 
@@ -62,8 +62,8 @@ int fm_verbs_memory_open(struct fm_endpoint *endpoint, struct fm_error *error)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams: take fewer",
 				    work->streams);
 	memset((void *)endpoint->control, 0, control);
-	code = region_make(endpoint, (void *)endpoint->control, control,
-			   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE, &endpoint->control_region, error);
+	code = fm_verbs_region_make(endpoint, (void *)endpoint->control, control,
+				    IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE, &endpoint->control_region, error);
 	for (uint32_t i = 0; i < work->streams && code == 0; i++) {
 		struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
@@ -72,14 +72,14 @@ int fm_verbs_memory_open(struct fm_endpoint *endpoint, struct fm_error *error)
 		code = buffer_check(&lane->out, error);
 		code = code ? code : buffer_check(&lane->in, error);
 		code = code ? code
-			    : region_make(endpoint, lane->out.base, lane->out.bytes,
-					  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | relaxed, &lane->out_region,
-					  error);
+			    : fm_verbs_region_make(endpoint, lane->out.base, lane->out.bytes,
+						   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | relaxed,
+						   &lane->out_region, error);
 		code = code ? code
-			    : region_make(endpoint, lane->in.base, lane->in.bytes,
-					  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC |
-						  relaxed,
-					  &lane->in_region, error);
+			    : fm_verbs_region_make(endpoint, lane->in.base, lane->in.bytes,
+						   IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+							   IBV_ACCESS_REMOTE_ATOMIC | relaxed,
+						   &lane->in_region, error);
 	}
 	return code;
 }

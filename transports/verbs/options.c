@@ -51,6 +51,13 @@ static const struct fm_option rows[] = {
 	 .kind = FM_OPTION_COUNT,
 	 .offset = AT(rx_depth),
 	 .maximum = 65536},
+	{.name = "srq",
+	 .value = "",
+	 .help = "streams of one thread share a queue of receives; for tests whose messages take receives: send, "
+		 "write_imm",
+	 .group = GROUP,
+	 .kind = FM_OPTION_FLAG,
+	 .offset = AT(srq)},
 	{.name = "gid-index",
 	 .letter = 'x',
 	 .argument = "auto|N",

@@ -11,9 +11,9 @@
 /* What is known of a lane's operations before the loop. */
 struct how {
 	enum ibv_wr_opcode opcode;
-	bool stamped;  /* write_lat: the peer looks at the last byte, which says which message it is */
-	bool inlined;  /* the message travels inside its work request */
-	bool datagram; /* each work request has an address */
+	bool stamped;	/* write_lat: the peer looks at the last byte, which says which message it is */
+	bool inlined;	/* the message travels inside its work request */
+	bool addressed; /* each work request has an address: datagrams, and all of SRD */
 };
 
 INLINE bool has_remote(const struct how how)
@@ -156,7 +156,7 @@ INLINE int post_extended(struct fm_verbs_lane *lane, uint32_t count, const struc
 			/* The kernel's half of soft-RoCE believes this flag and not the builder. */
 			qpx->wr_flags = flags_of(lane, posted);
 			build(qpx, lane, at, how);
-			if (how.datagram)
+			if (how.addressed)
 				ibv_wr_set_ud_addr(qpx, lane->ah, lane->peer.qp_number, FM_VERBS_QKEY);
 			if (how.inlined)
 				ibv_wr_set_inline_data(qpx, (void *)(uintptr_t)(lane->local.base + at), lane->size);
@@ -220,26 +220,34 @@ INLINE int lane_post(struct fm_verbs_lane *lane, uint32_t count, const bool exte
 	{                                                                                                              \
 		return lane_post(self, count, extended, (struct how){__VA_ARGS__});                                    \
 	}
-#define POSTS(name, code)                                                                                              \
-	POST(name##_classic, false, .opcode = code)                                                                    \
-	POST(name##_extended, true, .opcode = code)                                                                    \
-	POST(name##_inlined, true, .opcode = code, .inlined = true)
+#define POSTS_OUT(name, code, ...)                                                                                     \
+	POST(name, true, .opcode = code, __VA_ARGS__)                                                                  \
+	POST(name##_inlined, true, .opcode = code, .inlined = true, __VA_ARGS__)
 
-POSTS(write, IBV_WR_RDMA_WRITE)
-POSTS(write_imm, IBV_WR_RDMA_WRITE_WITH_IMM)
-POSTS(send, IBV_WR_SEND)
-POSTS(send_imm, IBV_WR_SEND_WITH_IMM)
+POST(write_classic, false, .opcode = IBV_WR_RDMA_WRITE)
 POST(write_stamped_classic, false, .opcode = IBV_WR_RDMA_WRITE, .stamped = true)
-POST(write_stamped_extended, true, .opcode = IBV_WR_RDMA_WRITE, .stamped = true)
-POST(write_stamped_inlined, true, .opcode = IBV_WR_RDMA_WRITE, .stamped = true, .inlined = true)
+POST(write_imm_classic, false, .opcode = IBV_WR_RDMA_WRITE_WITH_IMM)
 POST(read_classic, false, .opcode = IBV_WR_RDMA_READ)
-POST(read_extended, true, .opcode = IBV_WR_RDMA_READ)
 POST(fadd_classic, false, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD)
-POST(fadd_extended, true, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD)
 POST(cas_classic, false, .opcode = IBV_WR_ATOMIC_CMP_AND_SWP)
-POST(cas_extended, true, .opcode = IBV_WR_ATOMIC_CMP_AND_SWP)
-POST(datagram_extended, true, .opcode = IBV_WR_SEND_WITH_IMM, .datagram = true)
-POST(datagram_inlined, true, .opcode = IBV_WR_SEND_WITH_IMM, .datagram = true, .inlined = true)
+POST(send_classic, false, .opcode = IBV_WR_SEND)
+POST(send_imm_classic, false, .opcode = IBV_WR_SEND_WITH_IMM)
+
+POSTS_OUT(plain_write, IBV_WR_RDMA_WRITE, .addressed = false)
+POSTS_OUT(write_stamped, IBV_WR_RDMA_WRITE, .stamped = true)
+POSTS_OUT(write_imm, IBV_WR_RDMA_WRITE_WITH_IMM, .addressed = false)
+POST(plain_read, true, .opcode = IBV_WR_RDMA_READ)
+POST(fadd, true, .opcode = IBV_WR_ATOMIC_FETCH_AND_ADD)
+POST(cas, true, .opcode = IBV_WR_ATOMIC_CMP_AND_SWP)
+POSTS_OUT(plain_send, IBV_WR_SEND, .addressed = false)
+POSTS_OUT(send_imm, IBV_WR_SEND_WITH_IMM, .addressed = false)
+
+POSTS_OUT(write_to, IBV_WR_RDMA_WRITE, .addressed = true)
+POSTS_OUT(write_stamped_to, IBV_WR_RDMA_WRITE, .stamped = true, .addressed = true)
+POSTS_OUT(write_imm_to, IBV_WR_RDMA_WRITE_WITH_IMM, .addressed = true)
+POST(read_from, true, .opcode = IBV_WR_RDMA_READ, .addressed = true)
+POSTS_OUT(send_to, IBV_WR_SEND, .addressed = true)
+POSTS_OUT(send_imm_to, IBV_WR_SEND_WITH_IMM, .addressed = true)
 
 typedef int (*poster)(void *self, uint32_t count);
 
@@ -263,6 +271,26 @@ static poster poster_classic(const struct fm_verbs_lane *lane)
 	}
 }
 
+static poster poster_addressed(const struct fm_verbs_lane *lane)
+{
+	bool inlined = lane->flags & IBV_SEND_INLINE;
+
+	switch (lane->opcode) {
+	case IBV_WR_RDMA_WRITE:
+		if (lane->polled)
+			return inlined ? write_stamped_to_inlined : write_stamped_to;
+		return inlined ? write_to_inlined : write_to;
+	case IBV_WR_RDMA_WRITE_WITH_IMM:
+		return inlined ? write_imm_to_inlined : write_imm_to;
+	case IBV_WR_RDMA_READ:
+		return read_from;
+	case IBV_WR_SEND:
+		return inlined ? send_to_inlined : send_to;
+	default:
+		return inlined ? send_imm_to_inlined : send_imm_to;
+	}
+}
+
 static poster poster_extended(const struct fm_verbs_lane *lane)
 {
 	bool inlined = lane->flags & IBV_SEND_INLINE;
@@ -270,28 +298,28 @@ static poster poster_extended(const struct fm_verbs_lane *lane)
 	switch (lane->opcode) {
 	case IBV_WR_RDMA_WRITE:
 		if (lane->polled)
-			return inlined ? write_stamped_inlined : write_stamped_extended;
-		return inlined ? write_inlined : write_extended;
+			return inlined ? write_stamped_inlined : write_stamped;
+		return inlined ? plain_write_inlined : plain_write;
 	case IBV_WR_RDMA_WRITE_WITH_IMM:
-		return inlined ? write_imm_inlined : write_imm_extended;
+		return inlined ? write_imm_inlined : write_imm;
 	case IBV_WR_RDMA_READ:
-		return read_extended;
+		return plain_read;
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
-		return fadd_extended;
+		return fadd;
 	case IBV_WR_ATOMIC_CMP_AND_SWP:
-		return cas_extended;
+		return cas;
 	case IBV_WR_SEND:
-		return inlined ? send_inlined : send_extended;
+		return inlined ? plain_send_inlined : plain_send;
 	default:
-		if (lane->ah)
-			return inlined ? datagram_inlined : datagram_extended;
-		return inlined ? send_imm_inlined : send_imm_extended;
+		return inlined ? send_imm_inlined : send_imm;
 	}
 }
 
 int (*fm_verbs_poster(const struct fm_verbs_lane *lane))(void *self, uint32_t count)
 {
-	return lane->qpx ? poster_extended(lane) : poster_classic(lane);
+	if (!lane->qpx)
+		return poster_classic(lane);
+	return lane->ah ? poster_addressed(lane) : poster_extended(lane);
 }
 
 static int grant_classic(struct fm_verbs_lane *lane, const uint64_t *word, uint64_t id)

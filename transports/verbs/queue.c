@@ -84,7 +84,9 @@ static int thread_open(struct fm_endpoint *endpoint, struct fm_verbs_thread *thr
 	}
 	thread->vector = vector_of(endpoint, thread);
 	thread->cq = ibv_create_cq(endpoint->context, (int)entries, NULL, thread->channel, thread->vector);
-	return thread->cq ? 0 : failed(endpoint, "completion queue", -errno, error);
+	if (!thread->cq)
+		return failed(endpoint, "completion queue", -errno, error);
+	return thread->lanes->shares_receives ? fm_verbs_shared_open(endpoint, thread, error) : 0;
 }
 
 int fm_verbs_threads_open(struct fm_endpoint *endpoint, struct fm_error *error)
@@ -139,6 +141,7 @@ static struct ibv_qp *queue_make(const struct fm_endpoint *endpoint, struct fm_v
 	};
 	struct ibv_qp *qp;
 
+	fm_verbs_shared_attach(lane->thread, &attributes);
 	if (extended) {
 		attributes.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
 		attributes.send_ops_flags = operations_of(lane);
@@ -185,6 +188,16 @@ static int queue_init(const struct fm_endpoint *endpoint, const struct fm_verbs_
 	return code ? failed(endpoint, "queue pair that can be set up (INIT)", -code, error) : 0;
 }
 
+/* Devices need not have it for these, and do not say whether they do. */
+static int shared_failed(const struct fm_endpoint *endpoint, int number, struct fm_error *error)
+{
+	return fm_error_set(
+		error, number ? -number : -EIO, FM_REASON_UNSUPPORTED,
+		"--srq: %s makes no %s queue pair with a shared receive queue and what else is asked of it: "
+		"%s; leave --srq out, or take --connection rc",
+		endpoint->port.device, endpoint->self.type == IBV_QPT_UC ? "UC" : "UD", strerror(number));
+}
+
 int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 {
 	const char *api = endpoint->options.post_api;
@@ -203,6 +216,8 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 			endpoint->extended = false;
 			lane->qp = queue_try(endpoint, lane, false);
 		}
+		if (!lane->qp && lane->shares_receives && endpoint->self.type != IBV_QPT_RC)
+			return shared_failed(endpoint, errno, error);
 		if (!lane->qp)
 			return failed(endpoint,
 				      endpoint->extended ? "queue pair with ibv_wr_* and what is asked of it"
@@ -348,6 +363,8 @@ int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error
 		lane->ah = endpoint->ah;
 		/* Only now is it known which P_Key the two ends share. */
 		code = queue_init(endpoint, lane, error);
+		if (code == 0)
+			fm_verbs_ece_set(endpoint, lane);
 		code = code ? code : queue_ready_to_receive(endpoint, lane, error);
 		code = code ? code : queue_ready_to_send(endpoint, lane, error);
 	}
@@ -366,6 +383,7 @@ void fm_verbs_queues_close(struct fm_endpoint *endpoint)
 	for (uint32_t i = 0; endpoint->threads && i < work->threads; i++) {
 		struct fm_verbs_thread *thread = &endpoint->threads[i];
 
+		fm_verbs_shared_close(thread);
 		if (thread->cq) {
 			if (thread->unacknowledged)
 				ibv_ack_cq_events(thread->cq, thread->unacknowledged);

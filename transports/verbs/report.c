@@ -99,8 +99,10 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 	fm_effective_add(effective, "service_level", "%llu", (unsigned long long)options->service_level);
 	fm_effective_add(effective, "relaxed_ordering", "%s", options->relaxed_ordering ? "yes" : "no");
 	fm_effective_add(effective, "post_list", "%u", lane->list_max);
-	if (lane->receives_messages)
+	if (lane->receives_messages || lane->shares_receives)
 		fm_effective_add(effective, "rx_depth", "%u", lane->ahead);
+	if (lane->shares_receives)
+		fm_effective_add(effective, "srq", "yes");
 	if (endpoint->self.type == IBV_QPT_RC)
 		fm_effective_add(effective, "max_rd_atomic", "%u",
 				 endpoint->self.reads_out < endpoint->peer.reads_in ? endpoint->self.reads_out
@@ -109,6 +111,7 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 		fm_effective_add(effective, "thread_domain", "yes");
 	if (endpoint->work->events)
 		fm_effective_add(effective, "completion_vector", "%d", lane->thread->vector);
+	fm_verbs_ece_report(endpoint, effective);
 	numbers_add(endpoint, effective);
 }
 

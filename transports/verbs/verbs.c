@@ -21,6 +21,8 @@ enum {
 	ATOMIC_BYTES = 8,
 };
 
+#define NO_RECEIVES "--srq is for messages that take receives (--test send,write_imm)"
+
 /* ---- what can be done ---- */
 
 static int verbs_probe(struct fm_error *error)
@@ -182,10 +184,16 @@ static void capability_fill(enum fm_test_id id, const struct limits *limits, str
 		capability->size_max = mtu_bytes(limits->port.active_mtu);
 }
 
+/* Those that always do: write_lat does with some options only. */
+static bool takes_receives(enum fm_test_id id)
+{
+	return strcmp(fm_tests[id].operation, "send") == 0 || strcmp(fm_tests[id].operation, "write_imm") == 0;
+}
+
 static void capability_narrow(struct fm_capability *all, const struct fm_capability *rail)
 {
 	if (!rail->supported || !all->supported) {
-		*all = (struct fm_capability){0};
+		*all = (struct fm_capability){.why_not = rail->why_not};
 		return;
 	}
 	if (rail->size_max < all->size_max)
@@ -212,6 +220,8 @@ static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_op
 		struct fm_capability one = {0};
 
 		capability_fill((enum fm_test_id)i, &limits, &one);
+		if (options->srq && one.supported && !takes_receives((enum fm_test_id)i))
+			one = (struct fm_capability){.why_not = NO_RECEIVES};
 		if (one.supported && limits.type == IBV_QPT_UD && options->mtu && options->mtu < one.size_max)
 			one.size_max = options->mtu;
 		if (first)
@@ -289,6 +299,9 @@ static uint32_t ahead_of(const struct fm_endpoint *endpoint, bool ping_pong)
 	const struct fm_work *work = endpoint->work;
 	uint64_t ahead = endpoint->options.rx_depth, most = fm_verbs_queue_max(&endpoint->device, &endpoint->efa);
 
+	/* A number that was asked for and does not fit is refused where the queue is made. */
+	if (endpoint->options.srq)
+		most = ahead ? ahead : fm_verbs_shared_most(endpoint);
 	if (!ahead)
 		ahead = ping_pong		      ? PING_PONG_AHEAD
 			: 2 * work->depth < AHEAD_MIN ? AHEAD_MIN
@@ -303,7 +316,7 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	const struct fm_work *work = endpoint->work;
 	struct fm_verbs_lane *lane = &endpoint->lanes[index];
 	const struct fm_test *test = &fm_tests[work->test];
-	bool ping_pong = test->metric == FM_LATENCY && test->latency_divisor == 2, comes_with_receive;
+	bool ping_pong = test->metric == FM_LATENCY && test->latency_divisor == 2, comes_with_receive, receives;
 	uint64_t moderation = endpoint->options.cq_moderation ? endpoint->options.cq_moderation : MODERATION_MAX;
 
 	lane->work = work;
@@ -318,9 +331,11 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	lane->headers = endpoint->self.type == IBV_QPT_UD;
 	comes_with_receive = lane->opcode == IBV_WR_SEND || lane->opcode == IBV_WR_SEND_WITH_IMM ||
 			     lane->opcode == IBV_WR_RDMA_WRITE_WITH_IMM;
-	lane->receives_messages = comes_with_receive && (ping_pong || work->bidirectional || work->role == FM_SINK);
+	receives = comes_with_receive && (ping_pong || work->bidirectional || work->role == FM_SINK);
+	lane->receives_messages = receives && !endpoint->options.srq;
+	lane->shares_receives = receives && endpoint->options.srq;
 	lane->role_reports_arrivals = ping_pong || work->role == FM_SINK;
-	lane->grants_credit = lane->receives_messages && !ping_pong && !lane->lossy && endpoint->self.writes;
+	lane->grants_credit = receives && !ping_pong && !lane->lossy && endpoint->self.writes;
 	/* The word counts up: where a later one may be overtaken there is only one at a time. */
 	lane->granting_max = lane->unordered ? 1 : FM_VERBS_GRANTS;
 	lane->needs_credit = comes_with_receive && !ping_pong && !lane->lossy && work->role == FM_DRIVE;
@@ -428,7 +443,9 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 	if (code)
 		return code;
 	endpoint->self.in_order = endpoint->self.type == IBV_QPT_DRIVER && fm_verbs_in_order(endpoint);
-	endpoint->self.ahead = endpoint->lanes[0].receives_messages ? endpoint->lanes[0].ahead : 0;
+	fm_verbs_ece_query(endpoint);
+	if (endpoint->lanes->receives_messages || endpoint->lanes->shares_receives)
+		endpoint->self.ahead = endpoint->lanes->ahead;
 	endpoint->self.control = (uintptr_t)endpoint->control;
 	endpoint->self.control_key = endpoint->control_region->rkey;
 	return 0;

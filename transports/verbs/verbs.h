@@ -20,6 +20,7 @@ struct fm_verbs_options {
 	uint64_t service_level, traffic_class;
 	uint64_t qp_timeout, retry_count, rnr_retry; /* as the queue pair takes them */
 	bool relaxed_ordering;
+	bool srq; /* receives are shared by the streams of a thread */
 };
 
 /* The words only: name, help, default tests and options; every slot is NULL. */

@@ -28,7 +28,8 @@ try pair --csv - --json - --local
 try pair --csv - --raw - --local
 try pair --size 8 -a --local
 try pair --token secret --local
-try pair -q 4 --local
+try pair --qp 4 --local
+try pair --streams 4 -q 8 --local
 try pair --transport warp --local
 try pair --memory tape --local
 try pair -n 100M --local
