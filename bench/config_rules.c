@@ -9,7 +9,6 @@
 const struct fm_option_alias fm_pair_aliases[] = {
 	{"-q", "a queue pair is a stream: use --streams N"},
 	{"--qp", "a queue pair is a stream: use --streams N"},
-	{"-R", "fabmark exchanges addresses over its control connection: rdma_cm is not needed, and not there yet"},
 	{"--tclass", "use --traffic-class N"},
 	{"--sl", "use --service-level N"},
 	{"-i", "name the port with the device: --device mlx5_0:1"},

@@ -150,6 +150,15 @@ static bool has_netdev(const char *sysfs, const char *device, const char *netdev
 	return folder != NULL;
 }
 
+/* The GID of an iWARP port is a hardware address and stands for no IP address: the inventory knows whose it is. */
+static bool iwarp_belongs(const struct wanted *wanted, const char *device)
+{
+	const struct fm_place_rail *rail = wanted->rail;
+
+	return wanted->named || (rail->rdma_device[0] ? strcmp(rail->rdma_device, device) == 0
+						      : has_netdev(wanted->sysfs, device, rail->device));
+}
+
 static const struct fm_verbs_gid *port_gid(const struct wanted *wanted, const struct fm_verbs_port *port,
 					   const struct fm_verbs_gid *gids, uint32_t count)
 {
@@ -196,7 +205,7 @@ static bool port_read(const struct wanted *wanted, const char *device, int numbe
 	gid = port_gid(wanted, port, gids, gids_read(ports, number, gids));
 	if (gid)
 		port->gid = *gid;
-	return gid || (port->iwarp && has_netdev(wanted->sysfs, device, wanted->rail->device));
+	return port->iwarp ? iwarp_belongs(wanted, device) : gid != NULL;
 }
 
 /* The best port of one device. */

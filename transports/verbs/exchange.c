@@ -26,6 +26,9 @@ int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *
 	code = code ? code : fm_blob_put_u64(blob, two(self->reads_out, self->reads_in));
 	code = code ? code : fm_blob_put_u64(blob, two(self->ahead, self->control_key));
 	code = code ? code : fm_blob_put_u64(blob, self->control);
+	code = code ? code : fm_blob_put_u64(blob, two((uint32_t)self->iwarp << 1 | self->by_cm, self->cm_port));
+	code = code ? code : fm_blob_put(blob, self->cm_address, sizeof(self->cm_address));
+	code = code ? code : fm_blob_put(blob, self->cm_nonce, sizeof(self->cm_nonce));
 	for (uint32_t i = 0; i < streams && code == 0; i++) {
 		const struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
@@ -71,6 +74,17 @@ static int peer_check(const struct fm_verbs_end *self, const struct fm_verbs_end
 			error, -EINVAL, FM_REASON_PLACEMENT,
 			"one end's port is Ethernet and the other's InfiniBand: choose devices of one fabric with "
 			"--device LOCAL=REMOTE");
+	if (peer->iwarp != self->iwarp)
+		return fm_error_set(
+			error, -EINVAL, FM_REASON_PLACEMENT,
+			"one end's port is iWARP and the other's is not: choose devices that speak one protocol with "
+			"--device LOCAL=REMOTE");
+	if (peer->by_cm != self->by_cm || (peer->by_cm && !self->cm_port == !peer->cm_port))
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL,
+				    "the two ends do not agree on who connects the queue pairs");
+	/* GIDs and P_Keys are rdma_cm's choice. */
+	if (self->by_cm)
+		return 0;
 	if (peer->gid_type != self->gid_type)
 		return fm_error_set(error, -EINVAL, FM_REASON_PLACEMENT,
 				    "the GID here is %s and the peer's is %s: choose two of one type with --gid-index "
@@ -90,7 +104,7 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 {
 	struct fm_blob_reader reader = {.blob = blob};
 	struct fm_verbs_end *peer = &endpoint->peer;
-	uint32_t streams, low, type, ethernet, mtu, lid;
+	uint32_t streams, low, type, ethernet, mtu, lid, port;
 
 	if (get_two(&reader, &streams) != MARK || streams != endpoint->work->streams)
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's queue pairs cannot be read");
@@ -108,6 +122,13 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	peer->reads_out = get_two(&reader, &peer->reads_in);
 	peer->ahead = get_two(&reader, &peer->control_key);
 	peer->control = fm_blob_get_u64(&reader);
+	low = get_two(&reader, &port);
+	peer->by_cm = low & 1;
+	peer->iwarp = low >> 1 & 1;
+	peer->cm_port = (uint16_t)port;
+	reader.failed |= port > UINT16_MAX;
+	fm_blob_get(&reader, peer->cm_address, sizeof(peer->cm_address));
+	fm_blob_get(&reader, peer->cm_nonce, sizeof(peer->cm_nonce));
 	for (uint32_t i = 0; i < streams && !reader.failed; i++)
 		lane_read(endpoint, i, &reader);
 	if (reader.failed || reader.at != blob->bytes)

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HOPS = 64, RNR_TIMER = 12 /* 0.64 ms */ };
+enum { HOPS = 64 };
 
 static int failed(const struct fm_endpoint *endpoint, const char *what, int code, struct fm_error *error)
 {
@@ -42,7 +42,7 @@ static void thread_domain(const struct fm_endpoint *endpoint, struct fm_verbs_th
 static uint64_t completions(const struct fm_verbs_lane *lane)
 {
 	return lane->room / lane->signal_every + 2 + (lane->receives_messages ? lane->ahead : 0) +
-	       (lane->grants_credit ? FM_VERBS_GRANTS : 0);
+	       (lane->grants_credit ? FM_VERBS_GRANTS : 0) + lane->flush_max;
 }
 
 static int thread_open(struct fm_endpoint *endpoint, struct fm_verbs_thread *thread, struct fm_error *error)
@@ -107,7 +107,8 @@ static struct ibv_qp *queue_make(const struct fm_endpoint *endpoint, struct fm_v
 	struct ibv_qp_init_attr_ex attributes = {
 		.send_cq = lane->thread->cq,
 		.recv_cq = lane->thread->cq,
-		.cap = {.max_send_wr = (uint32_t)lane->room + (lane->grants_credit ? FM_VERBS_GRANTS : 0),
+		.cap = {.max_send_wr =
+				(uint32_t)lane->room + (lane->grants_credit ? FM_VERBS_GRANTS : 0) + lane->flush_max,
 			.max_recv_wr = lane->receives_messages ? lane->ahead : 1,
 			.max_send_sge = 1,
 			.max_recv_sge = endpoint->self.type == IBV_QPT_UD ? 2 : 1,
@@ -182,7 +183,9 @@ int fm_verbs_queues_open(struct fm_endpoint *endpoint, struct fm_error *error)
 							 : "queue pair with what is asked of it",
 				      -errno, error);
 		lane->inline_max = endpoint->inline_max;
-		code = queue_init(endpoint, lane, error);
+		/* rdma_cm says which P_Key, once there is a route. */
+		if (!endpoint->cm)
+			code = queue_init(endpoint, lane, error);
 	}
 	return code;
 }
@@ -252,7 +255,7 @@ static int queue_ready_to_receive(const struct fm_endpoint *endpoint, const stru
 		.dest_qp_num = lane->peer.qp_number,
 		.rq_psn = lane->peer.psn,
 		.max_dest_rd_atomic = least(endpoint->self.reads_in, endpoint->peer.reads_out),
-		.min_rnr_timer = RNR_TIMER,
+		.min_rnr_timer = FM_VERBS_RNR_TIMER,
 	};
 	int mask = IBV_QP_STATE, code;
 
@@ -288,6 +291,8 @@ int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error
 	struct ibv_ah_attr path = path_to(endpoint);
 	int code = 0;
 
+	if (endpoint->cm)
+		return fm_verbs_cm_connect(endpoint, error);
 	if (endpoint->self.type == IBV_QPT_UD) {
 		endpoint->ah = ibv_create_ah(endpoint->pd, &path);
 		if (!endpoint->ah)

@@ -93,8 +93,8 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 	fm_effective_add(effective, "post_api", "%s", endpoint->extended ? "ibv_wr" : "ibv_post_send");
 	fm_effective_add(effective, "inline_bytes", "%u", endpoint->inline_max);
 	fm_effective_add(effective, "cq_moderation", "%llu", (unsigned long long)lane->signal_every);
-	fm_effective_add(effective, "traffic_class", "%llu", (unsigned long long)options->traffic_class);
-	fm_effective_add(effective, "service_level", "%llu", (unsigned long long)options->service_level);
+	fm_effective_add(effective, "traffic_class", "%llu", (unsigned long long)endpoint->traffic_class);
+	fm_effective_add(effective, "service_level", "%llu", (unsigned long long)endpoint->service_level);
 	fm_effective_add(effective, "relaxed_ordering", "%s", options->relaxed_ordering ? "yes" : "no");
 	fm_effective_add(effective, "post_list", "%u", lane->list_max);
 	if (lane->receives_messages)
@@ -108,16 +108,29 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 	numbers_add(endpoint, effective);
 }
 
+static void path_add(const struct fm_endpoint *endpoint, struct fm_effective *effective)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	fm_effective_add(effective, "mtu", "%u", 128u << endpoint->mtu);
+	fm_effective_add(effective, "gid_index", "%d", endpoint->port.gid.index);
+	inet_ntop(AF_INET6, endpoint->self.gid, text, sizeof(text));
+	fm_effective_add(effective, "gid", "%s", text);
+	fm_effective_add(effective, "gid_type", "%s", fm_verbs_gid_type_name(endpoint->self.gid_type));
+	fm_effective_add(effective, "p_key", "0x%04x", endpoint->self.pkey);
+}
+
 int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error)
 {
 	static const char *const types[] = {[IBV_QPT_RC] = "RC", [IBV_QPT_UC] = "UC", [IBV_QPT_UD] = "UD"};
-	char text[INET6_ADDRSTRLEN] = "";
 	double gbps;
 	int code = fm_verbs_events(endpoint, error);
 
 	if (code)
 		return code;
 	fm_effective_add(effective, "connection", "%s", types[endpoint->self.type]);
+	fm_verbs_cm_progress(endpoint);
+	fm_verbs_cm_effective(endpoint, effective);
 	if (endpoint->work->test == FM_WRITE_LAT)
 		fm_effective_add(effective, "variant", "%s", variant_of(endpoint));
 	fm_effective_add(effective, "memory_path", "host");
@@ -125,12 +138,9 @@ int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effect
 	fm_effective_add(effective, "link_layer", "%s", endpoint->port.ethernet ? "ethernet" : "infiniband");
 	if (port_rate(&endpoint->port, &gbps))
 		fm_effective_add(effective, "link_gbps", "%g", gbps);
-	fm_effective_add(effective, "mtu", "%u", 128u << endpoint->mtu);
-	fm_effective_add(effective, "gid_index", "%d", endpoint->port.gid.index);
-	inet_ntop(AF_INET6, endpoint->self.gid, text, sizeof(text));
-	fm_effective_add(effective, "gid", "%s", text);
-	fm_effective_add(effective, "gid_type", "%s", fm_verbs_gid_type_name(endpoint->self.gid_type));
-	fm_effective_add(effective, "p_key", "0x%04x", endpoint->self.pkey);
+	/* Of iWARP the path is TCP's. */
+	if (!endpoint->port.iwarp)
+		path_add(endpoint, effective);
 	queue_add(endpoint, effective);
 	provider_add(endpoint, effective);
 	if (endpoint->event[0])
