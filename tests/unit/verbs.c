@@ -111,6 +111,10 @@ static int tree_make(void **state)
 	put_port(root, "mlx5_2", "1", "InfiniBand", "4: ACTIVE");
 	put_gid(root, "mlx5_2/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0003", "IB/RoCE v1", NULL);
 	put(root, "mlx5_2/device/net/ib0/mtu", "2044");
+	put_port(root, "siw0", "1", "Ethernet", "4: ACTIVE");
+	put(root, "siw0/node_type", "4: RNIC");
+	put_gid(root, "siw0/ports/1", 0, "0200:0000:0001:0000:0000:0000:0000:0000", "IB/RoCE v1", NULL);
+	put(root, "siw0/device/net/e1/mtu", "1500");
 	put(root, "mlx5_1/ports/1/hw_counters/out_of_sequence", "3");
 	put(root, "mlx5_1/ports/1/hw_counters/packet_seq_err", "4");
 	put(root, "mlx5_1/ports/1/hw_counters/local_ack_timeout_err", "5");
@@ -183,6 +187,26 @@ static void ports_are_found(void **state)
 	assert_no_port("/nowhere", &netdev, FM_VERBS_GID_AUTO, "no RDMA device");
 }
 
+/* The GID of an iWARP port says nothing: the inventory does, and where it is not asked the folder of the NIC. */
+static void iwarp_ports_are_found(void **state)
+{
+	const char *root = *state;
+	struct fm_place_rail rail = rail_of("e1", "10.0.0.7"), named = rail_of("siw0", "10.0.0.7"),
+			     elsewhere = rail_of("e2", "10.0.0.7");
+	struct fm_verbs_port port;
+	struct fm_error error = {0};
+
+	assert_port(root, &rail, FM_VERBS_GID_AUTO, "siw0", 0);
+	assert_port(root, &named, FM_VERBS_GID_AUTO, "siw0", 0);
+	assert_int_equal(fm_verbs_port_find(root, &rail, FM_VERBS_GID_AUTO, &port, &error), 0);
+	assert_true(port.iwarp && port.ethernet);
+	assert_no_port(root, &elsewhere, FM_VERBS_GID_AUTO, "no RDMA port belongs to net device e2");
+	snprintf(elsewhere.rdma_device, sizeof(elsewhere.rdma_device), "siw0");
+	assert_port(root, &elsewhere, FM_VERBS_GID_AUTO, "siw0", 0);
+	snprintf(rail.rdma_device, sizeof(rail.rdma_device), "mlx5_9");
+	assert_no_port(root, &rail, FM_VERBS_GID_AUTO, "no RDMA port belongs to net device e1");
+}
+
 static uint64_t counter_of(const struct fm_counters *counters, const char *key)
 {
 	for (uint32_t i = 0; i < counters->count; i++)
@@ -230,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gids_are_ranked),
 		cmocka_unit_test(ports_are_found),
+		cmocka_unit_test(iwarp_ports_are_found),
 		cmocka_unit_test(counters_have_columns),
 		cmocka_unit_test(statuses_have_words),
 	};
