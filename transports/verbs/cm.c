@@ -85,6 +85,8 @@ int fm_verbs_cm_open(struct fm_endpoint *endpoint, struct fm_error *error)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams: take fewer",
 				    work->streams);
 	self->by_cm = true;
+	if (endpoint->port.iwarp)
+		endpoint->service_level = 0; /* InfiniBand's */
 	snprintf(cm->own, sizeof(cm->own), "%.*s", (int)sizeof(cm->own) - 1, endpoint->rail->address);
 	if (!fm_verbs_gid_of_address(endpoint->rail->address, self->cm_address))
 		return fm_error_set(error, -EADDRNOTAVAIL, FM_REASON_PLACEMENT,
