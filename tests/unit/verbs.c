@@ -252,10 +252,8 @@ static void statuses_have_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(gids_are_ranked),
-		cmocka_unit_test(ports_are_found),
-		cmocka_unit_test(iwarp_ports_are_found),
-		cmocka_unit_test(counters_have_columns),
+		cmocka_unit_test(gids_are_ranked),	 cmocka_unit_test(ports_are_found),
+		cmocka_unit_test(iwarp_ports_are_found), cmocka_unit_test(counters_have_columns),
 		cmocka_unit_test(statuses_have_words),
 	};
 

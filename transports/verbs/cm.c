@@ -14,6 +14,7 @@
 int fm_verbs_cm_check(const struct fm_verbs_options *options, const struct fm_verbs_port *port, struct fm_error *error)
 {
 	struct fm_verbs_cm_calls calls;
+	int code;
 
 	if (strcmp(options->connection, "rc") != 0)
 		return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
@@ -32,7 +33,11 @@ int fm_verbs_cm_check(const struct fm_verbs_options *options, const struct fm_ve
 				    "%s is an iWARP device, whose segments are TCP's: set the net device's MTU, and "
 				    "leave out --mtu",
 				    port->device);
-	return fm_verbs_cm_load(&calls, error);
+	code = fm_verbs_cm_load(&calls, error);
+	/* Nobody asked for it: then auto may take another transport. */
+	if (code && !options->rdma_cm)
+		error->reason = FM_REASON_UNSUPPORTED;
+	return code;
 }
 
 /* A port that rdma_cm takes for free may be a TCP socket's, which iWARP finds out when it listens. */
