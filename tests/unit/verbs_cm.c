@@ -238,6 +238,8 @@ static void stage_endpoint(struct stage *stage)
 		(struct fm_verbs_options){.qp_timeout = 14, .retry_count = 6, .rnr_retry = 7, .traffic_class = 96};
 	endpoint->port = (struct fm_verbs_port){.device = "made0", .number = 1, .ethernet = true};
 	endpoint->self.type = IBV_QPT_RC;
+	endpoint->self.ethernet = endpoint->self.by_cm = true;
+	endpoint->self.mtu = IBV_MTU_4096;
 	endpoint->peer.cm_port = 4711;
 	assert_true(fm_verbs_gid_of_address("10.0.0.1", endpoint->self.cm_address));
 	assert_true(fm_verbs_gid_of_address("10.0.0.2", endpoint->peer.cm_address));
@@ -271,12 +273,13 @@ static struct stage *stage_make(bool passive, bool iwarp)
 		stage->qps[i] = (struct ibv_qp){.context = &stage->context, .qp_context = stage, .qp_num = 17 + i};
 		stage->lanes[i].qp = &stage->qps[i];
 		stage->lanes[i].stream = i;
+		stage->lanes[i].in_region = stage->lanes[i].out_region = &stage->region;
 		stage->lanes[i].id = (uint64_t)i << FM_VERBS_ID_LANE_SHIFT;
 		stage->lanes[i].control = &stage->control[i];
 		stage->lanes[i].flush_max = iwarp ? FM_VERBS_FLUSHES : 0;
 	}
 	stage_endpoint(stage);
-	stage->endpoint.port.iwarp = iwarp;
+	stage->endpoint.port.iwarp = stage->endpoint.self.iwarp = iwarp;
 	return stage;
 }
 
@@ -351,6 +354,37 @@ static void addresses_become_sockets(void **state)
 	assert_true(fm_verbs_gid_of_address("fe80::9%lo", raw));
 	fm_verbs_cm_address(raw, "lo", 7, &address);
 	assert_int_equal(six->sin6_scope_id, 1);
+}
+
+static void ends_tell_each_other(void **state)
+{
+	struct stage *passive = stage_make(true, true), *active = stage_make(false, true);
+	struct fm_blob *blob = calloc(1, sizeof(*blob));
+	struct fm_verbs_end *self = &passive->endpoint.self, *peer = &active->endpoint.peer;
+
+	(void)state;
+	assert_non_null(blob);
+	self->cm_port = 4711;
+	memset(peer, 0, sizeof(*peer));
+	assert_int_equal(fm_verbs_exchange_write(&passive->endpoint, blob, &passive->error), 0);
+	assert_int_equal(fm_verbs_exchange_read(&active->endpoint, blob, &active->error), 0);
+	assert_true(peer->by_cm && peer->iwarp && peer->cm_port == 4711);
+	assert_memory_equal(peer->cm_nonce, ours, sizeof(ours));
+	assert_memory_equal(peer->cm_address, self->cm_address, sizeof(self->cm_address));
+	/* Both listen, or nobody does. */
+	active->endpoint.self.cm_port = 4712;
+	assert_int_equal(fm_verbs_exchange_read(&active->endpoint, blob, &active->error), -EPROTO);
+	active->endpoint.self.cm_port = 0;
+	active->endpoint.self.by_cm = false;
+	assert_int_equal(fm_verbs_exchange_read(&active->endpoint, blob, &active->error), -EPROTO);
+	active->endpoint.self.iwarp = false;
+	assert_int_equal(fm_verbs_exchange_read(&active->endpoint, blob, &active->error), -EINVAL);
+	assert_non_null(strstr(active->error.text, "one end's port is iWARP"));
+	blob->bytes -= 8;
+	assert_int_equal(fm_verbs_exchange_read(&active->endpoint, blob, &active->error), -EPROTO);
+	free(blob);
+	stage_free(passive);
+	stage_free(active);
 }
 
 /* ---- the passive side ---- */
@@ -543,15 +577,11 @@ static void iwarp_sends_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(greetings_are_told_apart),
-		cmocka_unit_test(addresses_become_sockets),
-		cmocka_unit_test(strangers_are_refused),
-		cmocka_unit_test(the_peer_answers),
-		cmocka_unit_test(another_answers),
-		cmocka_unit_test(refusals_have_words),
-		cmocka_unit_test(what_passes_is_tried_again),
-		cmocka_unit_test(another_device_is_told),
-		cmocka_unit_test(iwarp_sends_first),
+		cmocka_unit_test(greetings_are_told_apart), cmocka_unit_test(addresses_become_sockets),
+		cmocka_unit_test(ends_tell_each_other),	    cmocka_unit_test(strangers_are_refused),
+		cmocka_unit_test(the_peer_answers),	    cmocka_unit_test(another_answers),
+		cmocka_unit_test(refusals_have_words),	    cmocka_unit_test(what_passes_is_tried_again),
+		cmocka_unit_test(another_device_is_told),   cmocka_unit_test(iwarp_sends_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

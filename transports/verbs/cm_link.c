@@ -69,6 +69,7 @@ static struct rdma_conn_param parameters_of(const struct fm_endpoint *endpoint, 
 		.flow_control = 1,
 		.retry_count = (uint8_t)endpoint->options.retry_count,
 		.rnr_retry_count = (uint8_t)endpoint->options.rnr_retry,
+		.srq = lane->qp->srq != NULL,
 		.qp_num = lane->qp->qp_num,
 	};
 }
@@ -144,6 +145,9 @@ static int queue_ready(struct fm_endpoint *endpoint, const struct fm_verbs_lane 
 
 	if (code)
 		return code;
+	/* The subnet manager may know of a switch in between. */
+	if (attributes.path_mtu && attributes.path_mtu < endpoint->mtu)
+		endpoint->mtu = attributes.path_mtu;
 	attributes.path_mtu = endpoint->mtu;
 	attributes.max_dest_rd_atomic = reads_at_once(endpoint->self.reads_in, endpoint->peer.reads_out);
 	attributes.min_rnr_timer = FM_VERBS_RNR_TIMER;
