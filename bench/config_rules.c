@@ -8,7 +8,6 @@
 
 const struct fm_option_alias fm_pair_aliases[] = {
 	{"--qp", "use --queue-pairs N"},
-	{"-R", "fabmark exchanges addresses over its control connection: rdma_cm is not needed, and not there yet"},
 	{"--tclass", "use --traffic-class N"},
 	{"--sl", "use --service-level N"},
 	{"-i", "name the port with the device: --device mlx5_0:1"},

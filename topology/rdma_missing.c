@@ -97,28 +97,35 @@ static void devices_missing(struct search *search, const struct fm_nics *nics)
 	    "source tree");
 }
 
-/* The kernel's device file: through it the library speaks. */
-static void device_file_missing(struct search *search, const struct fm_rdma_port *port)
+/* A device file that the library speaks through: is it here, and for this user? */
+static void device_file_check(struct search *search, const char *device, const char *name)
 {
 	char path[PATH_MAX], shown[64];
 
-	if (!port->uverbs[0]) {
-		say(search, "%s has no device file: 'modprobe ib_uverbs' on the host", port->device);
-		return;
-	}
-	snprintf(shown, sizeof(shown), "/dev/infiniband/%s", port->uverbs);
-	if (snprintf(path, sizeof(path), "%s/infiniband/%s", search->roots->dev, port->uverbs) >= PATH_MAX)
+	snprintf(shown, sizeof(shown), "/dev/infiniband/%s", name);
+	if (snprintf(path, sizeof(path), "%s/infiniband/%s", search->roots->dev, name) >= PATH_MAX)
 		return;
 	if (access(path, F_OK) != 0)
 		say(search,
-		    "%s needs %s, which is not here: a container must be given it (--device /dev/infiniband, or a "
+		    "%s needs %s, which is not here: %sa container must be given it (--device /dev/infiniband, or a "
 		    "device plug-in)",
-		    port->device, shown);
+		    device, shown, strcmp(name, "rdma_cm") == 0 ? "'modprobe rdma_ucm' on the host; " : "");
 	else if (access(path, R_OK | W_OK) != 0)
 		say(search,
 		    "%s needs %s, which this user may not read and write: 'chmod a+rw %s' as root, or the udev rules "
 		    "of the package rdma-core",
-		    port->device, shown, shown);
+		    device, shown, shown);
+}
+
+static void device_file_missing(struct search *search, const struct fm_rdma_port *port)
+{
+	if (!port->uverbs[0])
+		say(search, "%s has no device file: 'modprobe ib_uverbs' on the host", port->device);
+	else
+		device_file_check(search, port->device, port->uverbs);
+	/* It is connected by rdma_cm alone; others by that only where it is asked for. */
+	if (port->gid_count && strcmp(port->gids[0].type, "iWARP") == 0)
+		device_file_check(search, port->device, "rdma_cm");
 }
 
 /* libibverbs reads a file for each provider, from its folder of configuration. */

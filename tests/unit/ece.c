@@ -80,7 +80,8 @@ static struct end *end_make(enum ibv_qp_type type, struct ibv_ece own)
 	end->lane.in_region = end->lane.out_region = &end->region;
 	end->endpoint.work = &end->work;
 	end->endpoint.lanes = &end->lane;
-	end->endpoint.self = (struct fm_verbs_end){.type = type, .pkeys = {0xffff}, .pkey_count = 1, .mtu = IBV_MTU_1024, .ahead = 64};
+	end->endpoint.self = (struct fm_verbs_end){
+		.type = type, .pkeys = {0xffff}, .pkey_count = 1, .mtu = IBV_MTU_1024, .ahead = 64};
 	return end;
 }
 

@@ -537,6 +537,25 @@ static void what_is_missing(void **state)
 	machine_free(machine);
 }
 
+/* Of iWARP the connection manager is part of what must be here. */
+static void what_iwarp_lacks(void **state)
+{
+	struct machine *machine = machine_new();
+
+	(void)state;
+	add_nic(machine, "eth0", "ea:0c:06:b3:e9:fb", "ethernet", "10.0.0.1");
+	put_device(machine, "siw0", "4: RNIC", "Ethernet", "4: ACTIVE", "");
+	put_gid(machine, "siw0", 0, "ea0c:06b3:e9fb:0000:0000:0000:0000:0000", "IB/RoCE v1", "");
+	put(machine, "siw0", "class/infiniband_verbs/uverbs0/ibdev");
+	put(machine, "x", "dev/infiniband/uverbs0");
+	put(machine, "driver siw", "etc/libibverbs.d/siw.driver");
+	read_first(machine);
+	assert_missing(machine, (const char *const[]){"modprobe rdma_ucm", NULL});
+	put(machine, "x", "dev/infiniband/rdma_cm");
+	assert_missing(machine, (const char *const[]){NULL});
+	machine_free(machine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -552,6 +571,7 @@ int main(void)
 		cmocka_unit_test(iwarp_by_hardware_address),
 		cmocka_unit_test(a_full_table),
 		cmocka_unit_test(what_is_missing),
+		cmocka_unit_test(what_iwarp_lacks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

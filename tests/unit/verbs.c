@@ -82,6 +82,7 @@ static int tree_make(void **state)
 	put_gid(root, "efa_0/ports/1", 0, "fe80:0000:0000:0000:0000:00ff:fe00:0004", NULL, NULL);
 	put_port(root, "siw0", "1", "Ethernet", "4: ACTIVE");
 	put(root, "siw0/node_type", "4: RNIC");
+	put_gid(root, "siw0/ports/1", 0, "0200:0000:0001:0000:0000:0000:0000:0000", "IB/RoCE v1", NULL);
 	put(root, "mlx5_1/ports/1/hw_counters/out_of_sequence", "3");
 	put(root, "mlx5_1/ports/1/hw_counters/packet_seq_err", "4");
 	put(root, "mlx5_1/ports/1/hw_counters/local_ack_timeout_err", "5");

@@ -8,7 +8,11 @@
 #include "transports/verbs/efa.h"
 #include "transports/verbs/lane.h"
 
-enum { FM_VERBS_PKEYS_MAX = 32 }; /* of a table, those that are told to the peer */
+enum {
+	FM_VERBS_PKEYS_MAX = 32, /* of a table, those that are told to the peer */
+	FM_VERBS_CM_NONCE = 16,	 /* bytes */
+	FM_VERBS_RNR_TIMER = 12, /* 0.64 ms */
+};
 
 /* What of an end its peer must know, beside its streams. */
 struct fm_verbs_end {
@@ -27,7 +31,14 @@ struct fm_verbs_end {
 	uint64_t control; /* address of the first lane's fm_verbs_control; the others follow */
 	uint32_t control_key;
 	uint32_t ece_vendor, ece_options; /* 0: no enhanced connection establishment */
+	/* Of rdma_cm. */
+	bool iwarp, by_cm;
+	uint16_t cm_port;		     /* of the passive side */
+	uint8_t cm_address[16];		     /* the data address, shaped like a GID */
+	uint8_t cm_nonce[FM_VERBS_CM_NONCE]; /* by which who connects here, or answers, is known for the peer */
 };
+
+struct fm_verbs_cm;
 
 struct fm_endpoint {
 	const struct fm_work *work;
@@ -48,9 +59,11 @@ struct fm_endpoint {
 	struct ibv_mr *control_region;
 	struct ibv_ah *ah; /* of UD and SRD, whose work requests say where they go */
 	uint32_t inline_max;
-	enum ibv_mtu mtu; /* in force */
-	bool extended, connected;
-	char event[160]; /* the last asynchronous event, in words */
+	enum ibv_mtu mtu; /* in force, as these are */
+	uint64_t service_level, traffic_class;
+	bool extended, connected, exchanged;
+	struct fm_verbs_cm *cm; /* NULL: queue pairs are connected by what the control connection tells */
+	char event[160];	/* the last asynchronous event, in words */
 };
 
 /* ---- choose.c ---- */
@@ -141,6 +154,25 @@ void fm_verbs_memory_close(struct fm_endpoint *endpoint);
 int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *blob, struct fm_error *error);
 /* Reads and checks what the peer wrote; fills endpoint->peer, mtu and the lanes' peer. */
 int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *blob, struct fm_error *error);
+
+/* ---- cm.c: see cm.h ---- */
+
+static inline bool fm_verbs_by_cm(const struct fm_verbs_options *options, const struct fm_verbs_port *port)
+{
+	return options->rdma_cm || port->iwarp;
+}
+
+/* Can these options be had by rdma_cm, and is it here? -errno and a sentence. */
+int fm_verbs_cm_check(const struct fm_verbs_options *options, const struct fm_verbs_port *port, struct fm_error *error);
+/* Makes the nonce and, on the passive side, listens; before the queue pairs are made. */
+int fm_verbs_cm_open(struct fm_endpoint *endpoint, struct fm_error *error);
+/* A step towards connected queue pairs: 0, -EAGAIN or why not. */
+int fm_verbs_cm_connect(struct fm_endpoint *endpoint, struct fm_error *error);
+/* Takes leavings and refuses strangers. */
+void fm_verbs_cm_progress(struct fm_endpoint *endpoint);
+void fm_verbs_cm_effective(const struct fm_endpoint *endpoint, struct fm_effective *effective);
+/* After the queue pairs are destroyed. */
+void fm_verbs_cm_close(struct fm_endpoint *endpoint);
 
 /* ---- report.c ---- */
 

@@ -31,6 +31,9 @@ int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *
 	code = code ? code : fm_blob_put_u64(blob, two(self->ahead, self->control_key));
 	code = code ? code : fm_blob_put_u64(blob, self->control);
 	code = code ? code : fm_blob_put_u64(blob, two(self->ece_vendor, self->ece_options));
+	code = code ? code : fm_blob_put_u64(blob, two((uint32_t)self->iwarp << 1 | self->by_cm, self->cm_port));
+	code = code ? code : fm_blob_put(blob, self->cm_address, sizeof(self->cm_address));
+	code = code ? code : fm_blob_put(blob, self->cm_nonce, sizeof(self->cm_nonce));
 	for (uint32_t i = 0; i < streams && code == 0; i++) {
 		const struct fm_verbs_lane *lane = &endpoint->lanes[i];
 
@@ -76,6 +79,17 @@ static int peer_check(const struct fm_verbs_end *self, const struct fm_verbs_end
 			error, -EINVAL, FM_REASON_PLACEMENT,
 			"one end's port is Ethernet and the other's InfiniBand: choose devices of one fabric with "
 			"--device LOCAL=REMOTE");
+	if (peer->iwarp != self->iwarp)
+		return fm_error_set(
+			error, -EINVAL, FM_REASON_PLACEMENT,
+			"one end's port is iWARP and the other's is not: choose devices that speak one protocol with "
+			"--device LOCAL=REMOTE");
+	if (peer->by_cm != self->by_cm || (peer->by_cm && !self->cm_port == !peer->cm_port))
+		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL,
+				    "the two ends do not agree on who connects the queue pairs");
+	/* GIDs and P_Keys are rdma_cm's choice. */
+	if (self->by_cm)
+		return 0;
 	if (peer->gid_type != self->gid_type)
 		return fm_error_set(error, -EINVAL, FM_REASON_PLACEMENT,
 				    "the GID here is %s and the peer's is %s: choose two of one type with --gid-index "
@@ -135,7 +149,7 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 {
 	struct fm_blob_reader reader = {.blob = blob};
 	struct fm_verbs_end *peer = &endpoint->peer;
-	uint32_t streams, low, type, ethernet, mtu, lid;
+	uint32_t streams, low, type, ethernet, mtu, lid, port;
 	int code;
 
 	if (get_two(&reader, &streams) != MARK || streams != endpoint->work->streams)
@@ -151,7 +165,8 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	peer->gid_type = reader.failed ? FM_VERBS_GID_IB : (enum fm_verbs_gid_type)low;
 	lid = get_two(&reader, &low);
 	peer->lid = (uint16_t)lid;
-	reader.failed |= low == 0 || low > FM_VERBS_PKEYS_MAX;
+	/* iWARP has none. */
+	reader.failed |= low > FM_VERBS_PKEYS_MAX;
 	peer->pkey_count = reader.failed ? 0 : low;
 	for (uint32_t i = 0; i < peer->pkey_count; i++)
 		peer->pkeys[i] = (uint16_t)fm_blob_get_u64(&reader);
@@ -160,11 +175,18 @@ int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *b
 	peer->ahead = get_two(&reader, &peer->control_key);
 	peer->control = fm_blob_get_u64(&reader);
 	peer->ece_vendor = get_two(&reader, &peer->ece_options);
+	low = get_two(&reader, &port);
+	peer->by_cm = low & 1;
+	peer->iwarp = low >> 1 & 1;
+	peer->cm_port = (uint16_t)port;
+	reader.failed |= port > UINT16_MAX;
+	fm_blob_get(&reader, peer->cm_address, sizeof(peer->cm_address));
+	fm_blob_get(&reader, peer->cm_nonce, sizeof(peer->cm_nonce));
 	for (uint32_t i = 0; i < streams && !reader.failed; i++)
 		lane_read(endpoint, i, &reader);
 	if (reader.failed || reader.at != blob->bytes)
 		return fm_error_set(error, -EPROTO, FM_REASON_PROTOCOL, "the peer's queue pairs cannot be read");
 	endpoint->mtu = peer->mtu < endpoint->self.mtu ? peer->mtu : endpoint->self.mtu;
 	code = peer_check(&endpoint->self, peer, error);
-	return code ? code : pkey_choose(endpoint, error);
+	return code || endpoint->self.by_cm ? code : pkey_choose(endpoint, error);
 }

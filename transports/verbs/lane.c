@@ -63,6 +63,9 @@ static inline void book(struct fm_verbs_thread *thread, const struct ibv_wc *ent
 	case FM_VERBS_GRANTED:
 		lane->granting--;
 		break;
+	case FM_VERBS_FLUSHED:
+		lane->flushing--;
+		break;
 	}
 }
 
@@ -198,6 +201,31 @@ static int poll_shared(void *self)
 	return code ? fm_verbs_lane_fail(lane, code, "ibv_poll_cq") : lane_report(lane);
 }
 
+/* Of iWARP: the last operation is held back until the flush behind it was answered. */
+static int poll_flushed(void *self)
+{
+	struct fm_verbs_lane *lane = self;
+	int code = 0;
+
+	if (lane->receives_messages || lane->shares_receives)
+		code = lane_refill(lane, lane->shares_receives);
+	code = code ? code : lane_drain(lane);
+	if (code == 0 && lane->shares_receives)
+		code = fm_verbs_shared_drain(lane->thread);
+	if (code == 0 && lane->posted == lane->armed && lane->flush_due) {
+		lane->flush_due = false;
+		code = fm_verbs_flush(lane);
+	}
+	if (code)
+		return code;
+	if (!lane->flushing || lane->acked < lane->armed)
+		return lane_report(lane);
+	lane->acked--;
+	code = lane_report(lane);
+	lane->acked++;
+	return code;
+}
+
 /* Receives before and after, as post.c has them for those of a lane's own. */
 static int post_shared(void *self, uint32_t count)
 {
@@ -307,6 +335,7 @@ static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 	lane->sent_before += lane->posted;
 	lane->armed = operations;
 	lane->posted = lane->acked = lane->arrived = lane->reported = 0;
+	lane->flush_due = lane->flushes;
 	lane->signal_at = lane->signal_every < operations ? lane->signal_every : operations;
 	lane->local.at = lane->incoming.at = 0;
 	lane->stamp_out = lane->stamp_in = 1;
@@ -353,9 +382,9 @@ static int lane_settle(void *self)
 	return fm_verbs_lane_fail(lane, -ETIMEDOUT, "ibv_poll_cq");
 }
 
-static int lane_explain(void *self, struct fm_error *error)
+int fm_verbs_lane_explain(void *self, struct fm_error *error)
 {
-	static const char *const kinds[] = {"an operation", "a receive", "a credit"};
+	static const char *const kinds[] = {"an operation", "a receive", "a credit", "a flush"};
 	struct fm_verbs_lane *lane = self;
 	const struct fm_verbs_failure *failure = &lane->failure;
 	struct fm_verbs_words words;
@@ -374,7 +403,7 @@ static int lane_explain(void *self, struct fm_error *error)
 	return fm_error_set(error, failure->code,
 			    failure->status == IBV_WC_RETRY_EXC_ERR ? FM_REASON_PEER_LOST : FM_REASON_TRANSFER,
 			    "stream %u: %s ended with '%s' (status %d, vendor error 0x%x): %s", lane->stream,
-			    kinds[failure->kind <= FM_VERBS_GRANTED ? failure->kind : 0], words.name, failure->status,
+			    kinds[failure->kind <= FM_VERBS_FLUSHED ? failure->kind : 0], words.name, failure->status,
 			    failure->vendor, words.cause);
 }
 
@@ -460,7 +489,7 @@ int fm_verbs_lane_init(struct fm_verbs_lane *lane, struct fm_error *error)
 
 struct fm_lane fm_verbs_lane_specialise(struct fm_verbs_lane *lane)
 {
-	struct fm_lane made = {lane, lane_arm, fm_verbs_poster(lane), poll_acked, lane_settle, lane_explain};
+	struct fm_lane made = {lane, lane_arm, fm_verbs_poster(lane), poll_acked, lane_settle, fm_verbs_lane_explain};
 	bool reads = lane->opcode == IBV_WR_RDMA_READ;
 
 	lane->remote = reads ? lane->peer.out : lane->peer.in;
@@ -469,6 +498,8 @@ struct fm_lane fm_verbs_lane_specialise(struct fm_verbs_lane *lane)
 	receive_fill(lane);
 	if (lane->polled)
 		made.poll = poll_memory;
+	else if (lane->flushes)
+		made.poll = poll_flushed;
 	else if (lane->receives_messages)
 		made.poll = poll_received;
 	else if (lane->work->role == FM_TARGET && !lane->work->events)
@@ -477,7 +508,7 @@ struct fm_lane fm_verbs_lane_specialise(struct fm_verbs_lane *lane)
 		fm_verbs_shared_join(lane);
 		lane->plain_post = made.post;
 		made.post = post_shared;
-		made.poll = poll_shared;
+		made.poll = lane->flushes ? poll_flushed : poll_shared;
 	}
 	if (lane->work->events) {
 		lane->busy_poll = made.poll;

@@ -15,11 +15,12 @@ enum {
 	FM_VERBS_GRANTS = 16, /* credits on their way at once */
 	FM_VERBS_GRH = 40,    /* bytes in front of a datagram */
 	FM_VERBS_LIST_MAX = 64,
+	FM_VERBS_FLUSHES = 4, /* at once */
 };
 
 #define FM_VERBS_QKEY 0x11111111u
 
-enum fm_verbs_kind { FM_VERBS_SENT, FM_VERBS_RECEIVED, FM_VERBS_GRANTED };
+enum fm_verbs_kind { FM_VERBS_SENT, FM_VERBS_RECEIVED, FM_VERBS_GRANTED, FM_VERBS_FLUSHED };
 
 #define FM_VERBS_ID_SEQUENCE_BITS 40
 #define FM_VERBS_ID_LANE_SHIFT	  FM_VERBS_ID_SEQUENCE_BITS
@@ -108,6 +109,9 @@ struct fm_verbs_lane {
 	uint32_t granting, granting_max, grant_step;
 	uint64_t granted, grant_next;
 	uint64_t sent_before, credit_first; /* messages of earlier repetitions; what the peer posts when it arms */
+	/* iWARP: operations are done when they are sent; a flush behind the last says that all are there. */
+	bool flushes, flush_due;
+	uint32_t flush_max, flushing; /* that the queues have room for; that are on their way */
 	/* Work requests, filled once save what differs. */
 	struct ibv_send_wr *list;
 	struct ibv_sge *entries;
@@ -160,6 +164,14 @@ void fm_verbs_shared_join(struct fm_verbs_lane *lane);
 
 /* Posts receives until as many are ahead as should be, unless no more than slack are missing. 0 or -errno. */
 int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack);
+
+/* Of what went wrong first, in words; returns error->code. */
+int fm_verbs_lane_explain(void *self, struct fm_error *error);
+
+/* ---- flush.c ---- */
+
+/* Posts a read of one byte; when what was posted before it is there it is answered, and flushing counts it no more. */
+int fm_verbs_flush(struct fm_verbs_lane *lane);
 
 /* ---- post.c ---- */
 

@@ -182,8 +182,9 @@ INLINE uint32_t allowed(const struct fm_verbs_lane *lane, uint32_t count)
 
 		if (credit < lane->credit_first)
 			credit = lane->credit_first;
-		if (credit - sent < room)
-			room = credit - sent;
+		/* iWARP may show a word half written. That is never too much, but may be less than was sent. */
+		if ((int64_t)(credit - sent) < (int64_t)room)
+			room = credit > sent ? credit - sent : 0;
 	}
 	return count < room ? count : (uint32_t)room;
 }

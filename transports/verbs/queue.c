@@ -9,7 +9,6 @@
 
 enum {
 	HOPS = 64,
-	RNR_TIMER = 12, /* 0.64 ms */
 	/* IBV_QUERY_QP_DATA_IN_ORDER_RETURN_CAPS and _ALIGNED_128_BYTES, of headers younger than the oldest that do. */
 	ORDER_RETURN_CAPS = 1 << 0,
 	ORDER_ALIGNED_128 = 1 << 1,
@@ -61,7 +60,7 @@ static int vector_of(const struct fm_endpoint *endpoint, const struct fm_verbs_t
 static uint64_t completions(const struct fm_verbs_lane *lane)
 {
 	return lane->room / lane->signal_every + 2 + (lane->receives_messages ? lane->ahead : 0) +
-	       (lane->grants_credit ? FM_VERBS_GRANTS : 0);
+	       (lane->grants_credit ? FM_VERBS_GRANTS : 0) + lane->flush_max;
 }
 
 static int thread_open(struct fm_endpoint *endpoint, struct fm_verbs_thread *thread, struct fm_error *error)
@@ -130,7 +129,8 @@ static struct ibv_qp *queue_make(const struct fm_endpoint *endpoint, struct fm_v
 	struct ibv_qp_init_attr_ex attributes = {
 		.send_cq = lane->thread->cq,
 		.recv_cq = lane->thread->cq,
-		.cap = {.max_send_wr = (uint32_t)lane->room + (lane->grants_credit ? FM_VERBS_GRANTS : 0),
+		.cap = {.max_send_wr =
+				(uint32_t)lane->room + (lane->grants_credit ? FM_VERBS_GRANTS : 0) + lane->flush_max,
 			.max_recv_wr = lane->receives_messages ? lane->ahead : 1,
 			.max_send_sge = 1,
 			.max_recv_sge = endpoint->self.type == IBV_QPT_UD ? 2 : 1,
@@ -313,7 +313,7 @@ static int queue_ready_to_receive(const struct fm_endpoint *endpoint, const stru
 		.dest_qp_num = lane->peer.qp_number,
 		.rq_psn = lane->peer.psn,
 		.max_dest_rd_atomic = least(endpoint->self.reads_in, endpoint->peer.reads_out),
-		.min_rnr_timer = RNR_TIMER,
+		.min_rnr_timer = FM_VERBS_RNR_TIMER,
 	};
 	int mask = IBV_QP_STATE, code;
 
@@ -351,6 +351,9 @@ int fm_verbs_queues_connect(struct fm_endpoint *endpoint, struct fm_error *error
 	struct ibv_ah_attr path = path_to(endpoint);
 	int code = 0;
 
+	/* That says which P_Key, too. */
+	if (endpoint->cm)
+		return fm_verbs_cm_connect(endpoint, error);
 	/* A device of EFA takes what arrives only from those whom it has an address of: so both ends make one. */
 	if (fm_verbs_addressed(endpoint->self.type)) {
 		endpoint->ah = ibv_create_ah(endpoint->pd, &path);

@@ -95,8 +95,8 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 	fm_effective_add(effective, "post_api", "%s", endpoint->extended ? "ibv_wr" : "ibv_post_send");
 	fm_effective_add(effective, "inline_bytes", "%u", endpoint->inline_max);
 	fm_effective_add(effective, "cq_moderation", "%llu", (unsigned long long)lane->signal_every);
-	fm_effective_add(effective, "traffic_class", "%llu", (unsigned long long)options->traffic_class);
-	fm_effective_add(effective, "service_level", "%llu", (unsigned long long)options->service_level);
+	fm_effective_add(effective, "traffic_class", "%llu", (unsigned long long)endpoint->traffic_class);
+	fm_effective_add(effective, "service_level", "%llu", (unsigned long long)endpoint->service_level);
 	fm_effective_add(effective, "relaxed_ordering", "%s", options->relaxed_ordering ? "yes" : "no");
 	fm_effective_add(effective, "post_list", "%u", lane->list_max);
 	if (lane->receives_messages || lane->shares_receives)
@@ -129,15 +129,32 @@ static const char *type_name(enum ibv_qp_type type)
 	}
 }
 
-int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error)
+static void path_add(const struct fm_endpoint *endpoint, struct fm_effective *effective)
 {
 	char text[INET6_ADDRSTRLEN] = "";
+
+	/* The packets of SRD are longer than any MTU that InfiniBand has a number for. */
+	fm_effective_add(effective, "mtu", "%u",
+			 endpoint->self.type == IBV_QPT_DRIVER ? endpoint->attributes.max_msg_sz
+							       : 128u << endpoint->mtu);
+	fm_effective_add(effective, "gid_index", "%d", endpoint->port.gid.index);
+	inet_ntop(AF_INET6, endpoint->self.gid, text, sizeof(text));
+	fm_effective_add(effective, "gid", "%s", text);
+	fm_effective_add(effective, "gid_type", "%s", fm_verbs_gid_type_name(endpoint->self.gid_type));
+	fm_effective_add(effective, "p_key", "0x%04x at %u", endpoint->self.pkeys[endpoint->pkey],
+			 endpoint->pkey_places[endpoint->pkey]);
+}
+
+int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error)
+{
 	double gbps;
 	int code = fm_verbs_events(endpoint, error);
 
 	if (code)
 		return code;
 	fm_effective_add(effective, "connection", "%s", type_name(endpoint->self.type));
+	fm_verbs_cm_progress(endpoint);
+	fm_verbs_cm_effective(endpoint, effective);
 	if (endpoint->work->test == FM_WRITE_LAT)
 		fm_effective_add(effective, "variant", "%s", variant_of(endpoint));
 	fm_effective_add(effective, "memory_path", "host");
@@ -149,16 +166,9 @@ int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effect
 		fm_effective_add(effective, "rdma_link", "unknown: a device in software makes its rate up");
 	else if (port_rate(&endpoint->port, &gbps))
 		fm_effective_add(effective, "link_gbps", "%g", gbps);
-	/* The packets of SRD are longer than any MTU that InfiniBand has a number for. */
-	fm_effective_add(effective, "mtu", "%u",
-			 endpoint->self.type == IBV_QPT_DRIVER ? endpoint->attributes.max_msg_sz
-							       : 128u << endpoint->mtu);
-	fm_effective_add(effective, "gid_index", "%d", endpoint->port.gid.index);
-	inet_ntop(AF_INET6, endpoint->self.gid, text, sizeof(text));
-	fm_effective_add(effective, "gid", "%s", text);
-	fm_effective_add(effective, "gid_type", "%s", fm_verbs_gid_type_name(endpoint->self.gid_type));
-	fm_effective_add(effective, "p_key", "0x%04x at %u", endpoint->self.pkeys[endpoint->pkey],
-			 endpoint->pkey_places[endpoint->pkey]);
+	/* Of iWARP the path is TCP's. */
+	if (!endpoint->port.iwarp)
+		path_add(endpoint, effective);
 	queue_add(endpoint, effective);
 	provider_add(endpoint, effective);
 	fm_verbs_remark(endpoint, effective);

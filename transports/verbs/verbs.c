@@ -125,15 +125,16 @@ static int options_check(const struct fm_verbs_options *options, struct fm_error
 	return 0;
 }
 
-static int iwarp_refuse(const struct fm_verbs_port *port, struct fm_error *error)
+/* Of iWARP: neither writes with immediate data, nor atomics; what is polled cannot be compared or come in any order. */
+static void iwarp_narrow(enum fm_test_id id, const struct fm_verbs_options *options, struct fm_capability *capability)
 {
-	return port->iwarp
-		       ? fm_error_set(
-				 error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
-				 "%s is an iWARP device, which connects by rdma_cm alone, and fabmark cannot do that "
-				 "yet: take --transport tcp",
-				 port->device)
-		       : 0;
+	const char *operation = fm_tests[id].operation;
+
+	if (strcmp(operation, "write_imm") == 0 || strncmp(operation, "atomic", 6) == 0 ||
+	    (id == FM_WRITE_LAT && options->relaxed_ordering))
+		*capability = (struct fm_capability){0};
+	else if (id == FM_WRITE_LAT)
+		capability->verify = false;
 }
 
 /* A device and what it is driven by. */
@@ -210,7 +211,8 @@ static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_op
 	struct fm_verbs_port port;
 	int code = fm_verbs_port_find(FM_VERBS_SYSFS, rail, FM_VERBS_GID_AUTO, &port, error);
 
-	code = code ? code : iwarp_refuse(&port, error);
+	if (code == 0 && fm_verbs_by_cm(options, &port))
+		code = fm_verbs_cm_check(options, &port, error);
 	code = code ? code : fm_verbs_device_open(&port, &context, &limits.device, &limits.port, error);
 	if (code)
 		return code;
@@ -224,6 +226,8 @@ static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_op
 			one = (struct fm_capability){.why_not = NO_RECEIVES};
 		if (one.supported && limits.type == IBV_QPT_UD && options->mtu && options->mtu < one.size_max)
 			one.size_max = options->mtu;
+		if (port.iwarp)
+			iwarp_narrow((enum fm_test_id)i, options, &one);
 		if (first)
 			capabilities->tests[i] = one;
 		else
@@ -339,6 +343,9 @@ static void lane_plan(struct fm_endpoint *endpoint, uint32_t index, const struct
 	/* The word counts up: where a later one may be overtaken there is only one at a time. */
 	lane->granting_max = lane->unordered ? 1 : FM_VERBS_GRANTS;
 	lane->needs_credit = comes_with_receive && !ping_pong && !lane->lossy && work->role == FM_DRIVE;
+	lane->flush_max = endpoint->port.iwarp ? FM_VERBS_FLUSHES : 0;
+	lane->flushes = endpoint->port.iwarp && work->role == FM_DRIVE && test->metric == FM_BANDWIDTH &&
+			lane->opcode != IBV_WR_RDMA_READ;
 	lane->ahead = ahead_of(endpoint, ping_pong);
 	lane->slack = work->verify ? 0 : lane->ahead / 2;
 	lane->slack_after = ping_pong ? 0 : lane->slack;
@@ -391,6 +398,7 @@ static int self_fill(struct fm_endpoint *endpoint, struct fm_error *error)
 	const struct fm_verbs_options *options = &endpoint->options;
 
 	self->ethernet = endpoint->port.ethernet;
+	self->iwarp = endpoint->port.iwarp;
 	self->gid_type = endpoint->port.gid.type;
 	memcpy(self->gid, endpoint->port.gid.raw, sizeof(self->gid));
 	self->lid = endpoint->attributes.lid;
@@ -411,6 +419,9 @@ static int self_fill(struct fm_endpoint *endpoint, struct fm_error *error)
 	if (strcmp(options->inline_bytes, "auto") == 0 && endpoint->efa.present &&
 	    endpoint->efa.inline_max < endpoint->inline_max)
 		endpoint->inline_max = endpoint->efa.inline_max;
+	/* Partitions are InfiniBand's, and rdma_cm's choice where it connects. */
+	if (self->iwarp)
+		return 0;
 	return fm_verbs_pkeys_read(endpoint, end_index(options->pkey_index, endpoint->work->passive), error);
 }
 
@@ -420,7 +431,12 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 	int index = end_index(endpoint->options.gid_index, work->passive);
 	int code = fm_verbs_port_find(FM_VERBS_SYSFS, endpoint->rail, index, &endpoint->port, error);
 
-	code = code ? code : iwarp_refuse(&endpoint->port, error);
+	if (code == 0 && endpoint->port.iwarp && work->test == FM_WRITE_LAT && work->events)
+		code = fm_error_set(
+			error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
+			"%s is an iWARP device, where no completion tells of a write: leave out --events, or "
+			"take send_lat",
+			endpoint->port.device);
 	code = code ? code
 		    : fm_verbs_device_open(&endpoint->port, &endpoint->context, &endpoint->device,
 					   &endpoint->attributes, error);
@@ -436,6 +452,8 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 		return fm_error_set(error, -errno, FM_REASON_CONNECT, "%s gives no protection domain: %s",
 				    endpoint->port.device, strerror(errno));
 	code = fm_verbs_memory_open(endpoint, error);
+	if (code == 0 && fm_verbs_by_cm(&endpoint->options, &endpoint->port))
+		code = fm_verbs_cm_open(endpoint, error);
 	code = code ? code : fm_verbs_threads_open(endpoint, error);
 	code = code ? code : fm_verbs_queues_open(endpoint, error);
 	for (uint32_t i = 0; i < work->streams && code == 0; i++)
@@ -456,6 +474,7 @@ static void verbs_close(struct fm_endpoint *endpoint)
 	if (!endpoint)
 		return;
 	fm_verbs_queues_close(endpoint);
+	fm_verbs_cm_close(endpoint);
 	fm_verbs_memory_close(endpoint);
 	if (endpoint->pd)
 		ibv_dealloc_pd(endpoint->pd);
@@ -480,8 +499,11 @@ static int verbs_open(const struct fm_place *place, const struct fm_work *work, 
 	if (!made)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for an endpoint");
 	made->work = work;
+	made->rail = &place->rails[work->rail];
 	made->options = *(const struct fm_verbs_options *)work->options;
 	made->rail = &place->rails[work->rail];
+	made->service_level = made->options.service_level;
+	made->traffic_class = made->options.traffic_class;
 	made->inline_max = strcmp(made->options.inline_bytes, "auto") == 0
 				   ? INLINE_WANTED
 				   : (uint32_t)strtoul(made->options.inline_bytes, NULL, 10);
@@ -519,8 +541,9 @@ static void lane_agree(struct fm_endpoint *endpoint, struct fm_verbs_lane *lane)
 static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer, struct fm_lane *lanes,
 			 uint32_t count, struct fm_error *error)
 {
-	int code = fm_verbs_exchange_read(endpoint, peer, error);
+	int code = endpoint->exchanged ? 0 : fm_verbs_exchange_read(endpoint, peer, error);
 
+	endpoint->exchanged = !code;
 	code = code ? code : fm_verbs_queues_connect(endpoint, error);
 	if (code)
 		return code;
@@ -535,6 +558,7 @@ static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *pee
 /* Asynchronous events: a fatal one ends the point, another is told in the row. */
 static int verbs_progress(struct fm_endpoint *endpoint, struct fm_error *error)
 {
+	fm_verbs_cm_progress(endpoint);
 	return fm_verbs_events(endpoint, error);
 }
 
@@ -548,7 +572,7 @@ static int verbs_counters(struct fm_endpoint *endpoint, struct fm_counters *coun
 static const struct fm_transport table = {
 	.abi = FM_TRANSPORT_ABI,
 	.name = "verbs",
-	.help = "RDMA by libibverbs: InfiniBand, RoCE and EFA",
+	.help = "RDMA by libibverbs: InfiniBand, RoCE, iWARP and EFA",
 	.automatic = true,
 	.rdma = true,
 	.default_latency = FM_WRITE_LAT,

@@ -20,7 +20,8 @@ struct fm_verbs_options {
 	uint64_t service_level, traffic_class;
 	uint64_t qp_timeout, retry_count, rnr_retry; /* as the queue pair takes them */
 	bool relaxed_ordering;
-	bool srq; /* receives are shared by the streams of a thread */
+	bool srq;     /* receives are shared by the streams of a thread */
+	bool rdma_cm; /* queue pairs are connected by rdma_cm; of iWARP always */
 };
 
 /* The words only: name, help, default tests and options; every slot is NULL. */
