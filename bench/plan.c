@@ -149,9 +149,28 @@ uint32_t fm_point_verify_slots(const struct fm_point *point)
 	return slots > point->slots ? slots : point->slots;
 }
 
-static int add_sizes(const struct plan_builder *builder, struct fm_point *point)
+/* What is measured without --size: of messages that may be so long at most. */
+static struct fm_size_list default_sizes(const struct fm_test *test, uint64_t most)
 {
-	static const struct fm_size_list latency = {1, {8}}, bandwidth = {2, {65536, 1048576}}, perftest = {23, {2}};
+	static const struct fm_size_list latency = {1, {8}}, bandwidth = {2, {65536, 1048576}};
+	const struct fm_size_list *wanted = test->metric == FM_LATENCY ? &latency : &bandwidth;
+	struct fm_size_list sizes = {0};
+
+	for (uint32_t i = 0; i < wanted->count; i++) {
+		uint64_t bytes = wanted->bytes[i];
+
+		while (bytes > most && bytes > 1)
+			bytes /= 2;
+		if (!sizes.count || sizes.bytes[sizes.count - 1] != bytes)
+			sizes.bytes[sizes.count++] = bytes;
+	}
+	return sizes;
+}
+
+/* most: bytes of a message that this end can send. */
+static int add_sizes(const struct plan_builder *builder, struct fm_point *point, uint64_t most)
+{
+	static const struct fm_size_list perftest = {23, {2}};
 	const struct fm_pair_what *what = builder->what;
 	const struct fm_test *test = &fm_tests[point->test];
 	const struct fm_size_list *sizes = &what->sizes;
@@ -165,7 +184,8 @@ static int add_sizes(const struct plan_builder *builder, struct fm_point *point)
 			all.bytes[i] = 2 * all.bytes[i - 1];
 		sizes = &all;
 	} else if (sizes->count == 0) {
-		sizes = test->metric == FM_LATENCY ? &latency : &bandwidth;
+		all = default_sizes(test, most);
+		sizes = &all;
 	}
 	point->depth = test->metric == FM_LATENCY ? 1 : what->depth ? (uint32_t)what->depth : DEPTH_DEFAULT;
 	for (uint32_t i = 0; i < sizes->count * turns; i++) {
@@ -237,7 +257,9 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 		else if (fm_memory_find(point.memory_a) && peer_absent(builder->offer, "memory", point.memory_b))
 			point_refuse(&point, FM_REASON_ABSENT, "the other node has no %s memory: %s", point.memory_b,
 				     peer_absent(builder->offer, "memory", point.memory_b));
-		code = add_sizes(builder, &point);
+		code = add_sizes(builder, &point,
+				 queried && capabilities.tests[i].supported ? capabilities.tests[i].size_max
+									    : UINT64_MAX);
 		if (code)
 			return code;
 	}

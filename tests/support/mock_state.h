@@ -113,6 +113,12 @@ struct mock_state {
 
 extern struct mock_state mock;
 
+/* Is this call the one that fails? errno is then set. */
+bool mock_fails(void);
+/* Zeroed memory of an object that lives from now on, and its end; users: objects that still need it. */
+void *mock_made(size_t bytes);
+void mock_gone(void *object, uint32_t users, const char *what);
+
 /* Notes the first thing that a program must not do. */
 void mock_violate(const char *what);
 
@@ -127,6 +133,11 @@ int mock_query_port(struct ibv_context *context, uint8_t number, struct ibv_port
 struct ibv_td *mock_alloc_td(struct ibv_context *context, struct ibv_td_init_attr *attributes);
 int mock_dealloc_td(struct ibv_td *td);
 struct ibv_pd *mock_alloc_parent_domain(struct ibv_context *context, struct ibv_parent_domain_init_attr *attributes);
+
+/* ---- mock_queues.c ---- */
+
+/* by_efa: through libefa. NULL, and errno says why. */
+struct ibv_qp *mock_queue_make(struct ibv_context *context, const struct ibv_qp_init_attr_ex *asked, bool by_efa);
 struct ibv_qp *mock_create_qp_ex(struct ibv_context *context, struct ibv_qp_init_attr_ex *asked);
 
 /* ---- mock_traffic.c ---- */

@@ -8,7 +8,7 @@
 
 #include "tests/support/mock_state.h"
 
-enum { GRH_BYTES = 40, A_POLL = 4 /* requests that are carried out on each */, FULL = 0x8000 };
+enum { GRH_BYTES = 40, A_POLL = 5 /* less than so many requests are carried out on each */, FULL = 0x8000 };
 
 static const struct mock_device *device_of(const struct mock_qp *qp)
 {
@@ -250,10 +250,17 @@ static int submit(struct mock_qp *qp, struct mock_request *request)
 	mock.log.posted[request->opcode]++;
 	mock.log.signalled[request->opcode] += (request->flags & IBV_SEND_SIGNALED) != 0;
 	mock.log.inlined[request->opcode] += (request->flags & IBV_SEND_INLINE) != 0;
-	if (unordered(qp))
+	if (unordered(qp)) {
+		uint32_t writes = 0;
+
 		qp->pending[qp->pending_count++] = *request;
-	else
+		for (uint32_t i = 0; i < qp->pending_count; i++)
+			writes += qp->pending[i].opcode == IBV_WR_RDMA_WRITE;
+		if (writes > mock.log.writes_at_once)
+			mock.log.writes_at_once = writes;
+	} else {
 		carry_out(qp, request);
+	}
 	return 0;
 }
 
@@ -324,14 +331,18 @@ static int post_receive(struct ibv_qp *base, struct ibv_recv_wr *wr, struct ibv_
 	return code;
 }
 
-/* One of those that wait, by lot. */
+static uint32_t lot(uint32_t below)
+{
+	mock.random = mock.random * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(mock.random >> 33) % below;
+}
+
+/* Some of those that wait, by lot; now and then none. */
 static void progress(struct mock_qp *qp)
 {
-	for (int i = 0; i < A_POLL && qp->pending_count; i++) {
-		uint32_t at;
+	for (uint32_t i = lot(A_POLL); i > 0 && qp->pending_count; i--) {
+		uint32_t at = lot(qp->pending_count);
 
-		mock.random = mock.random * 6364136223846793005u + 1442695040888963407u;
-		at = (uint32_t)(mock.random >> 33) % qp->pending_count;
 		if (!carry_out(qp, &qp->pending[at]))
 			return;
 		mock.log.overtaken += at > 0;
@@ -366,7 +377,7 @@ static int request_notify(struct ibv_cq *base, int solicited)
 	pthread_mutex_lock(&mock.mutex);
 	/* Who sleeps does not poll, and that is what carries requests out here. */
 	for (struct mock_qp *qp = mock.queues; qp; qp = qp->next)
-		for (int i = 0; i < MOCK_PENDING_MAX && qp->pending_count; i++)
+		for (int i = 0; i < 2 * MOCK_PENDING_MAX && qp->pending_count; i++)
 			progress(qp);
 	((struct mock_cq *)base)->armed = true;
 	pthread_mutex_unlock(&mock.mutex);

@@ -1,5 +1,5 @@
 /*
- * mock_verbs.c - the calls of libibverbs and libefa that make, change and destroy objects.
+ * mock_verbs.c - the calls of libibverbs that make and destroy all objects but queue pairs, and those of libefa.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -70,8 +70,7 @@ uint32_t mock_calls(void)
 	return mock.calls;
 }
 
-/* Is this call the one that fails? errno is then set. */
-static bool fails(void)
+bool mock_fails(void)
 {
 	bool now;
 
@@ -83,7 +82,7 @@ static bool fails(void)
 	return now;
 }
 
-static void *made(size_t bytes)
+void *mock_made(size_t bytes)
 {
 	void *object = calloc(1, bytes);
 
@@ -95,7 +94,7 @@ static void *made(size_t bytes)
 	return object;
 }
 
-static void gone(void *object, uint32_t users, const char *what)
+void mock_gone(void *object, uint32_t users, const char *what)
 {
 	pthread_mutex_lock(&mock.mutex);
 	mock.alive--;
@@ -111,9 +110,9 @@ struct ibv_device **(ibv_get_device_list)(int *count)
 {
 	struct ibv_device **list;
 
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	list = made((mock.device_count + 1) * sizeof(struct ibv_device *));
+	list = mock_made((mock.device_count + 1) * sizeof(struct ibv_device *));
 	for (uint32_t i = 0; i < mock.device_count; i++)
 		list[i] = &mock.handles[i];
 	if (count)
@@ -123,7 +122,7 @@ struct ibv_device **(ibv_get_device_list)(int *count)
 
 void ibv_free_device_list(struct ibv_device **list)
 {
-	gone(list, 0, "");
+	mock_gone(list, 0, "");
 }
 
 const char *ibv_get_device_name(struct ibv_device *device)
@@ -135,9 +134,9 @@ struct ibv_context *ibv_open_device(struct ibv_device *device)
 {
 	struct mock_context *made_of;
 
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	made_of = made(sizeof(*made_of));
+	made_of = mock_made(sizeof(*made_of));
 	made_of->device = &mock.devices[device - mock.handles];
 	made_of->verbs.sz = sizeof(made_of->verbs);
 	made_of->verbs.context.abi_compat = __VERBS_ABI_IS_EXTENDED;
@@ -153,13 +152,13 @@ int ibv_close_device(struct ibv_context *context)
 	struct mock_context *closed = mock_context_of(context);
 
 	close(context->async_fd);
-	gone(closed, closed->users, "a device was closed whose objects live");
+	mock_gone(closed, closed->users, "a device was closed whose objects live");
 	return 0;
 }
 
 int ibv_query_device(struct ibv_context *context, struct ibv_device_attr *attributes)
 {
-	if (fails())
+	if (mock_fails())
 		return ENOMEM;
 	*attributes = mock_context_of(context)->device->attributes;
 	return 0;
@@ -167,7 +166,7 @@ int ibv_query_device(struct ibv_context *context, struct ibv_device_attr *attrib
 
 int mock_query_port(struct ibv_context *context, uint8_t number, struct ibv_port_attr *attributes, size_t bytes)
 {
-	if (fails())
+	if (mock_fails())
 		return ENOMEM;
 	if (number != 1)
 		return EINVAL;
@@ -177,7 +176,7 @@ int mock_query_port(struct ibv_context *context, uint8_t number, struct ibv_port
 
 int ibv_query_pkey(struct ibv_context *context, uint8_t number, int index, __be16 *pkey)
 {
-	if (fails() || number != 1 || index < 0 || index >= MOCK_PKEYS_MAX)
+	if (mock_fails() || number != 1 || index < 0 || index >= MOCK_PKEYS_MAX)
 		return -1;
 	*pkey = htons(mock_context_of(context)->device->pkeys[index]);
 	return 0;
@@ -201,9 +200,9 @@ struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
 {
 	struct mock_domain *domain;
 
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	domain = made(sizeof(*domain));
+	domain = mock_made(sizeof(*domain));
 	domain->pd.context = context;
 	mock_context_of(context)->users++;
 	return &domain->pd;
@@ -218,7 +217,7 @@ int ibv_dealloc_pd(struct ibv_pd *pd)
 		domain->parent->users--;
 		domain->td->users--;
 	}
-	gone(domain, domain->users, "a protection domain was freed whose objects live");
+	mock_gone(domain, domain->users, "a protection domain was freed whose objects live");
 	return 0;
 }
 
@@ -231,9 +230,9 @@ struct ibv_td *mock_alloc_td(struct ibv_context *context, struct ibv_td_init_att
 		errno = EOPNOTSUPP;
 		return NULL;
 	}
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	td = made(sizeof(*td));
+	td = mock_made(sizeof(*td));
 	td->td.context = context;
 	mock_context_of(context)->users++;
 	return &td->td;
@@ -244,7 +243,7 @@ int mock_dealloc_td(struct ibv_td *td)
 	struct mock_td *freed = (struct mock_td *)td;
 
 	mock_context_of(td->context)->users--;
-	gone(freed, freed->users, "a thread domain was freed whose parent domain lives");
+	mock_gone(freed, freed->users, "a thread domain was freed whose parent domain lives");
 	return 0;
 }
 
@@ -252,9 +251,9 @@ struct ibv_pd *mock_alloc_parent_domain(struct ibv_context *context, struct ibv_
 {
 	struct mock_domain *domain;
 
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	domain = made(sizeof(*domain));
+	domain = mock_made(sizeof(*domain));
 	domain->pd.context = context;
 	domain->parent = (struct mock_domain *)attributes->pd;
 	domain->td = (struct mock_td *)attributes->td;
@@ -277,9 +276,9 @@ static struct ibv_mr *region_make(struct ibv_pd *pd, void *base, size_t bytes, i
 		errno = EOPNOTSUPP;
 		return NULL;
 	}
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	region = made(sizeof(*region));
+	region = mock_made(sizeof(*region));
 	pthread_mutex_lock(&mock.mutex);
 	region->mr = (struct ibv_mr){.context = pd->context, .pd = pd, .addr = base, .length = bytes};
 	region->mr.lkey = mock.next_number++;
@@ -318,7 +317,7 @@ int ibv_dereg_mr(struct ibv_mr *mr)
 	*at = region->next;
 	((struct mock_domain *)mr->pd)->users--;
 	pthread_mutex_unlock(&mock.mutex);
-	gone(region, 0, "");
+	mock_gone(region, 0, "");
 	return 0;
 }
 
@@ -328,9 +327,9 @@ struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context *context)
 {
 	struct mock_channel *channel;
 
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	channel = made(sizeof(*channel));
+	channel = mock_made(sizeof(*channel));
 	channel->channel.context = context;
 	channel->channel.fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	mock_context_of(context)->users++;
@@ -343,7 +342,7 @@ int ibv_destroy_comp_channel(struct ibv_comp_channel *channel)
 
 	close(channel->fd);
 	mock_context_of(channel->context)->users--;
-	gone(destroyed, destroyed->users, "a completion channel was destroyed whose queue lives");
+	mock_gone(destroyed, destroyed->users, "a completion channel was destroyed whose queue lives");
 	return 0;
 }
 
@@ -358,9 +357,9 @@ struct ibv_cq *ibv_create_cq(struct ibv_context *context, int entries, void *own
 		errno = EINVAL;
 		return NULL;
 	}
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	cq = made(sizeof(*cq) + (size_t)entries * sizeof(cq->ring[0]));
+	cq = mock_made(sizeof(*cq) + (size_t)entries * sizeof(cq->ring[0]));
 	cq->cq.context = context;
 	cq->cq.channel = channel;
 	cq->cq.cqe = entries;
@@ -383,7 +382,7 @@ int ibv_destroy_cq(struct ibv_cq *destroyed)
 	if (destroyed->channel)
 		((struct mock_channel *)destroyed->channel)->users--;
 	mock_context_of(destroyed->context)->users--;
-	gone(cq, cq->users, "a completion queue was destroyed whose queue pairs live");
+	mock_gone(cq, cq->users, "a completion queue was destroyed whose queue pairs live");
 	return 0;
 }
 
@@ -419,9 +418,9 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attributes)
 		errno = EINVAL;
 		return NULL;
 	}
-	if (fails())
+	if (mock_fails())
 		return NULL;
-	ah = made(sizeof(*ah));
+	ah = mock_made(sizeof(*ah));
 	ah->ah = (struct ibv_ah){.context = pd->context, .pd = pd};
 	ah->attributes = *attributes;
 	((struct mock_domain *)pd)->users++;
@@ -434,173 +433,7 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attributes)
 int ibv_destroy_ah(struct ibv_ah *ah)
 {
 	((struct mock_domain *)ah->pd)->users--;
-	gone(ah, 0, "");
-	return 0;
-}
-
-/* ---- queue pairs ---- */
-
-/* What of the send operations a device has; EFA by its capabilities, and none of it for datagrams. */
-static uint64_t operations_of(const struct mock_device *device, enum ibv_qp_type type)
-{
-	uint64_t all = IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM;
-
-	if (type == IBV_QPT_UD)
-		return all;
-	if (!device->efa.present || device->efa.writes)
-		all |= IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM;
-	if (!device->efa.present || device->efa.reads)
-		all |= IBV_QP_EX_WITH_RDMA_READ;
-	if (!device->efa.present)
-		all |= IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP | IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD;
-	return all;
-}
-
-static int queue_refused(const struct mock_device *device, const struct ibv_qp_init_attr_ex *asked, bool by_efa)
-{
-	bool extended = asked->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-
-	if (device->efa.present ? asked->qp_type != (by_efa ? IBV_QPT_DRIVER : IBV_QPT_UD)
-				: asked->qp_type == IBV_QPT_DRIVER)
-		return EOPNOTSUPP;
-	if (extended && !device->extended)
-		return EOPNOTSUPP;
-	if (extended && asked->send_ops_flags & ~operations_of(device, asked->qp_type))
-		return EOPNOTSUPP;
-	if (asked->cap.max_inline_data > device->inline_max ||
-	    asked->cap.max_send_wr > (uint32_t)device->attributes.max_qp_wr ||
-	    asked->cap.max_recv_wr > (uint32_t)device->attributes.max_qp_wr || !asked->send_cq || !asked->recv_cq)
-		return EINVAL;
-	return 0;
-}
-
-static struct ibv_qp *queue_make(struct ibv_context *context, const struct ibv_qp_init_attr_ex *asked, bool by_efa)
-{
-	struct mock_domain *domain = (struct mock_domain *)asked->pd;
-	struct mock_qp *qp;
-	int code = queue_refused(mock_context_of(context)->device, asked, by_efa);
-
-	if (code) {
-		errno = code;
-		return NULL;
-	}
-	if (fails())
-		return NULL;
-	qp = made(sizeof(*qp));
-	pthread_mutex_lock(&mock.mutex);
-	qp->ex.qp_base = (struct ibv_qp){
-		.context = context,
-		.pd = asked->pd,
-		.send_cq = asked->send_cq,
-		.recv_cq = asked->recv_cq,
-		.qp_num = mock.next_number++,
-		.state = IBV_QPS_RESET,
-		.qp_type = asked->qp_type,
-	};
-	qp->asked = *asked;
-	qp->extended = asked->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
-	mock_queue_fill(qp);
-	domain->users++;
-	((struct mock_cq *)asked->send_cq)->users++;
-	qp->next = mock.queues;
-	mock.queues = qp;
-	if (mock.log.queue_count < MOCK_LOG_MAX)
-		mock.log.queues[mock.log.queue_count++] =
-			(struct mock_queue){qp->ex.qp_base.qp_num, qp->extended, domain->parent != NULL, *asked};
-	pthread_mutex_unlock(&mock.mutex);
-	return &qp->ex.qp_base;
-}
-
-struct ibv_qp *mock_create_qp_ex(struct ibv_context *context, struct ibv_qp_init_attr_ex *asked)
-{
-	return queue_make(context, asked, false);
-}
-
-struct ibv_qp *ibv_create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *asked)
-{
-	struct ibv_qp_init_attr_ex all = {.comp_mask = IBV_QP_INIT_ATTR_PD, .pd = pd};
-
-	memcpy(&all, asked, sizeof(*asked));
-	return queue_make(pd->context, &all, false);
-}
-
-struct ibv_qp_ex *ibv_qp_to_qp_ex(struct ibv_qp *qp)
-{
-	struct mock_qp *of = (struct mock_qp *)qp;
-
-	return of->extended ? &of->ex : NULL;
-}
-
-int ibv_destroy_qp(struct ibv_qp *destroyed)
-{
-	struct mock_qp *qp = (struct mock_qp *)destroyed, **at = &mock.queues;
-
-	pthread_mutex_lock(&mock.mutex);
-	while (*at != qp)
-		at = &(*at)->next;
-	*at = qp->next;
-	((struct mock_domain *)destroyed->pd)->users--;
-	((struct mock_cq *)destroyed->send_cq)->users--;
-	pthread_mutex_unlock(&mock.mutex);
-	gone(qp, 0, "");
-	return 0;
-}
-
-/* What a step must and may say, by type (InfiniBand specification, volume 1, table of queue pair transitions). */
-static void masks_of(const struct mock_qp *qp, enum ibv_qp_state to, int *must, int *may)
-{
-	const struct mock_device *device = mock_context_of(qp->ex.qp_base.context)->device;
-	enum ibv_qp_type type = qp->ex.qp_base.qp_type;
-	bool rc = type == IBV_QPT_RC, addressed = type == IBV_QPT_UD || type == IBV_QPT_DRIVER;
-
-	*may = 0;
-	switch (to) {
-	case IBV_QPS_INIT:
-		*must = IBV_QP_PKEY_INDEX | IBV_QP_PORT | (addressed ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS);
-		break;
-	case IBV_QPS_RTR:
-		*must = addressed ? 0 : IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN;
-		*must |= rc ? IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER : 0;
-		*may = IBV_QP_PKEY_INDEX | (addressed ? IBV_QP_QKEY : IBV_QP_ACCESS_FLAGS);
-		break;
-	default:
-		*must = IBV_QP_SQ_PSN;
-		*must |= rc ? IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY | IBV_QP_MAX_QP_RD_ATOMIC : 0;
-		*may = type == IBV_QPT_DRIVER && device->efa.rnr_retry ? IBV_QP_RNR_RETRY : 0;
-		break;
-	}
-}
-
-int ibv_modify_qp(struct ibv_qp *modified, struct ibv_qp_attr *attributes, int mask)
-{
-	struct mock_qp *qp = (struct mock_qp *)modified;
-	const struct mock_device *device = mock_context_of(modified->context)->device;
-	int must, may;
-
-	if (fails())
-		return ENOMEM;
-	masks_of(qp, attributes->qp_state, &must, &may);
-	if (!(mask & IBV_QP_STATE) || (mask & must) != must || mask & ~(must | may | IBV_QP_STATE))
-		return EINVAL;
-	if (mask & IBV_QP_AV && device->port.link_layer == IBV_LINK_LAYER_ETHERNET && !attributes->ah_attr.is_global)
-		return EINVAL;
-	if (mask & IBV_QP_MAX_QP_RD_ATOMIC && attributes->max_rd_atomic > device->attributes.max_qp_init_rd_atom)
-		return EINVAL;
-	if (mask & IBV_QP_MAX_DEST_RD_ATOMIC && attributes->max_dest_rd_atomic > device->attributes.max_qp_rd_atom)
-		return EINVAL;
-	pthread_mutex_lock(&mock.mutex);
-	modified->state = attributes->qp_state;
-	if (mask & IBV_QP_QKEY)
-		qp->qkey = attributes->qkey;
-	if (mask & IBV_QP_ACCESS_FLAGS)
-		qp->access = (int)attributes->qp_access_flags;
-	if (mask & IBV_QP_DEST_QPN)
-		qp->peer = attributes->dest_qp_num;
-	if (mask & IBV_QP_PKEY_INDEX)
-		qp->pkey = device->pkeys[attributes->pkey_index];
-	if (mock.log.modify_count < MOCK_LOG_MAX)
-		mock.log.modify[mock.log.modify_count++] = (struct mock_modify){modified->qp_num, mask, *attributes};
-	pthread_mutex_unlock(&mock.mutex);
+	mock_gone(ah, 0, "");
 	return 0;
 }
 
@@ -620,7 +453,7 @@ static int efa_query(struct ibv_context *context, struct efadv_device_attr *attr
 
 	if (!device->efa.present)
 		return EOPNOTSUPP;
-	if (fails())
+	if (mock_fails())
 		return ENOMEM;
 	memset(attributes, 0, bytes);
 	attributes->max_sq_wr = attributes->max_rq_wr = (uint32_t)device->attributes.max_qp_wr;
@@ -637,7 +470,7 @@ static struct ibv_qp *efa_create(struct ibv_context *context, struct ibv_qp_init
 {
 	if (own->driver_qp_type != EFADV_QP_DRIVER_TYPE_SRD || bytes < sizeof(*own) || own->comp_mask)
 		mock_violate("an SRD queue pair was asked for in another way than libefa wants");
-	return queue_make(context, asked, true);
+	return mock_queue_make(context, asked, true);
 }
 
 void *__wrap_dlopen(const char *name, int flags);

@@ -71,9 +71,10 @@ struct mock_log {
 	/* Work requests by opcode; those of them that asked for a completion, and that were inline. */
 	uint64_t posted[MOCK_OPCODES], signalled[MOCK_OPCODES], inlined[MOCK_OPCODES];
 	uint64_t receives;
-	uint64_t not_ready;  /* messages that met no receive */
-	uint64_t overtaken;  /* operations that were carried out before an earlier one */
-	char violation[160]; /* the first thing that a program must not do; "" none */
+	uint64_t not_ready;	 /* messages that met no receive */
+	uint64_t overtaken;	 /* operations that were carried out before an earlier one */
+	uint32_t writes_at_once; /* of an unordered queue pair: RDMA writes on their way */
+	char violation[160];	 /* the first thing that a program must not do; "" none */
 };
 
 /* Forgets all, and has these devices from now on. */
