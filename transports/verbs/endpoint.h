@@ -38,7 +38,11 @@ struct fm_endpoint {
 	uint32_t inline_max;
 	enum ibv_mtu mtu; /* in force */
 	bool extended, connected;
-	char event[160]; /* the last asynchronous event, in words */
+	/* watch.c's. */
+	char event[64];	       /* the last asynchronous event, in words */
+	uint32_t disturbances; /* events so far that change what is measured */
+	bool listed;	       /* the device was under /sys when it was opened, so it is gone once it is not */
+	struct fm_error fatal; /* the device cannot go on; code 0: it can */
 };
 
 /* Opens the port's device and asks for its limits; *context is the caller's to close. */
@@ -69,10 +73,21 @@ int fm_verbs_exchange_write(const struct fm_endpoint *endpoint, struct fm_blob *
 /* Reads and checks what the peer wrote; fills endpoint->peer, mtu and the lanes' peer. */
 int fm_verbs_exchange_read(struct fm_endpoint *endpoint, const struct fm_blob *blob, struct fm_error *error);
 
+/* ---- watch.c ---- */
+
+/* Once the device is open. */
+void fm_verbs_watch_begin(struct fm_endpoint *endpoint);
+/*
+ * Without waiting: reads asynchronous events and looks whether the device is still there. Where it cannot go on -EIO,
+ * from then on and for the lanes of the first thread, too; other events are kept for effective and counters. For the
+ * first thread only.
+ */
+int fm_verbs_events(struct fm_endpoint *endpoint, struct fm_error *error);
+/* Counters, states and traffic of the port, now; the device's own store of counters may be some 10 ms behind. */
+int fm_verbs_observe(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error);
+
 /* ---- report.c ---- */
 
-/* Reads asynchronous events without waiting; a fatal one is -EIO, another is kept for effective. */
-int fm_verbs_events(struct fm_endpoint *endpoint, struct fm_error *error);
 int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error);
 
 #endif

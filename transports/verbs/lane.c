@@ -14,7 +14,14 @@
 
 #include "transports/verbs/status.h"
 
-enum { WAIT_MS = 10, SETTLE_MS = 100, DRAIN_MAX = 16, IDLE_POLLS = 1024, EVENTS_MAX = 64 };
+enum {
+	WAIT_MS = 10,
+	SETTLE_MS = 100,
+	DRAIN_MAX = 16,
+	IDLE_POLLS = 1024,
+	EVENTS_MAX = 64,
+	IDLE_DRAINS = 1 << 16, /* milliseconds: the look at the device that follows takes microseconds */
+};
 
 #define SEQUENCE_MASK ((1ull << FM_VERBS_ID_SEQUENCE_BITS) - 1)
 
@@ -74,6 +81,12 @@ int fm_verbs_drain(struct fm_verbs_thread *thread)
 		for (int i = 0; i < n; i++)
 			book(thread, &entries[i]);
 	} while (n == DRAIN_MAX);
+	if (n > 0) {
+		thread->idle = 0;
+	} else if (++thread->idle == IDLE_DRAINS) {
+		thread->idle = 0;
+		fm_verbs_watch(thread);
+	}
 	return n < 0 ? -EIO : 0;
 }
 
@@ -167,8 +180,7 @@ static int poll_received(void *self)
 static int poll_memory(void *self)
 {
 	struct fm_verbs_lane *lane = self;
-	const uint8_t *last =
-		(const uint8_t *)(uintptr_t)(lane->incoming.base + lane->incoming.at) + lane->size - 1;
+	const uint8_t *last = (const uint8_t *)(uintptr_t)(lane->incoming.base + lane->incoming.at) + lane->size - 1;
 
 	if (__atomic_load_n(last, __ATOMIC_ACQUIRE) != lane->stamp_in) {
 		/* Nobody waits for these completions, but a failure is told by them alone. */
@@ -201,8 +213,10 @@ static int thread_wait(struct fm_verbs_thread *thread)
 	struct ibv_cq *cq;
 	void *context;
 
-	if (poll(&wait, 1, WAIT_MS) <= 0)
+	if (poll(&wait, 1, WAIT_MS) <= 0) {
+		fm_verbs_watch(thread);
 		return 0;
+	}
 	if (ibv_get_cq_event(thread->channel, &cq, &context) != 0)
 		return -errno;
 	thread->notified = false;
@@ -248,8 +262,11 @@ static void clear_stamps(const struct fm_verbs_lane *lane)
 static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 {
 	struct fm_verbs_lane *lane = self;
+	bool drives = lane->work->role == FM_DRIVE;
 	int code;
 
+	lane->outgoing += drives || lane->work->role == FM_ECHO ? operations : 0;
+	lane->awaited += !drives || fm_tests[lane->work->test].peer == FM_ECHO ? operations : incoming;
 	lane->sent_before += lane->posted;
 	lane->armed = operations;
 	lane->posted = lane->acked = lane->arrived = lane->reported = 0;
@@ -306,6 +323,13 @@ static int lane_explain(void *self, struct fm_error *error)
 	const struct fm_verbs_failure *failure = &lane->failure;
 	struct fm_verbs_words words;
 
+	/* What only follows from a failure of the device is told by that. */
+	if (failure->call || fm_verbs_status_secondary(failure->status))
+		fm_verbs_watch(lane->thread);
+	if (failure->fatal) {
+		*error = *failure->fatal;
+		return fm_error_prefix(error, "stream %u: ", lane->stream);
+	}
 	if (failure->call && failure->code == -ETIMEDOUT)
 		return fm_error_set(
 			error, failure->code, FM_REASON_TRANSFER,

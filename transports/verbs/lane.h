@@ -40,9 +40,11 @@ struct fm_verbs_failure {
 	enum ibv_wc_status status;
 	uint32_t vendor;
 	enum fm_verbs_kind kind;
+	const struct fm_error *fatal; /* the device failed, in these words; else NULL */
 };
 
 struct fm_verbs_lane;
+struct fm_endpoint;
 
 /* What the lanes of one thread share. */
 struct fm_verbs_thread {
@@ -51,9 +53,11 @@ struct fm_verbs_thread {
 	struct ibv_comp_channel *channel; /* with events */
 	struct ibv_cq *cq;
 	struct fm_verbs_lane *lanes;
-	uint32_t count, first;	 /* lanes; the first one's stream */
-	uint32_t unacknowledged; /* events of the channel */
-	bool notified;		 /* the queue was asked for an event that has not come */
+	uint32_t count, first;	     /* lanes; the first one's stream */
+	uint32_t unacknowledged;     /* events of the channel */
+	bool notified;		     /* the queue was asked for an event that has not come */
+	uint32_t idle;		     /* drains in a row that found nothing */
+	struct fm_endpoint *watched; /* whose events it looks at when idle for long; NULL: another thread does */
 };
 
 /* Where messages go from or to: slots walked round and round. */
@@ -105,6 +109,7 @@ struct fm_verbs_lane {
 	uint32_t granting, grant_step;
 	uint64_t granted, grant_next;
 	uint64_t sent_before, credit_first; /* messages of earlier repetitions; what the peer posts when it arms */
+	uint64_t outgoing, awaited;	    /* messages armed for so far, this way and the other */
 	/* Work requests, filled once save what differs. */
 	struct ibv_send_wr *list;
 	struct ibv_sge *entries;
@@ -136,6 +141,8 @@ void fm_verbs_lane_free(struct fm_verbs_lane *lane);
 /* Takes what is in the thread's queue and books it. 0, or -errno where the queue itself failed. */
 int fm_verbs_drain(struct fm_verbs_thread *thread);
 int fm_verbs_lane_fail(struct fm_verbs_lane *lane, int code, const char *call);
+/* watch.c: a look at the device of a thread that has been idle for long; what is wrong with it fails its lanes. */
+void fm_verbs_watch(struct fm_verbs_thread *thread);
 
 /* Posts receives until as many are ahead as should be, unless no more than slack are missing. 0 or -errno. */
 int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack);
