@@ -473,6 +473,7 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 					     .plan = &run->plan,
 					     .verify_seed = p->verify_seed,
 					     .may_lose = p->out->capability.may_lose};
+	uint64_t teardown_ns = FM_TEARDOWN_NS;
 	int code;
 
 	p->flows = fm_flows_new(&setup, error);
@@ -486,7 +487,9 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 	if (code)
 		point_abort(p, error);
 	p->out->session_lost = p->flows->session_lost;
-	p->out->left_behind = !fm_flows_free(p->flows) || p->out->left_behind;
+	if (code)
+		teardown_ns = p->out->session_lost ? FM_LAST_NS : FM_GIVE_UP_NS;
+	p->out->left_behind = !fm_flows_free(p->flows, teardown_ns) || p->out->left_behind;
 	return error->code;
 }
 

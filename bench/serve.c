@@ -347,7 +347,7 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 		code = served_measure(&p, &cause);
 	session_lost = p.flows->session_lost;
 	/* Closed before "closed" is said in a failure, so that the next point finds the device free. */
-	if (!fm_flows_free(p.flows))
+	if (!fm_flows_free(p.flows, code ? FM_GIVE_UP_NS : FM_TEARDOWN_NS))
 		client->server->say(client->server->context,
 				    "a measuring thread hangs in its driver and was left behind");
 	if (code == 0)

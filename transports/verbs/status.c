@@ -217,7 +217,7 @@ int fm_verbs_region_words(const struct fm_verbs_region *region, int code, struct
 	bool memory = code == -ENOMEM;
 
 	/* ib_umem_get of the kernel gives ENOMEM alone; memory of a dma-buf is not counted. */
-	if (memory && region->cpu_access && region->lock_limit < region->locked + region->bytes + 2 * PAGE_BYTES)
+	if (memory && region->cpu_access && region->lock_limit < region->locked + region->bytes + 2ull * PAGE_BYTES)
 		return fm_error_set(
 			error, code, FM_REASON_OUT_OF_MEMORY,
 			"%s cannot register %llu bytes of %s memory: the memlock limit is %llu bytes, of which %llu "
