@@ -242,7 +242,7 @@ void fm_step_before(void *argument)
 	struct fm_flow_thread *thread = argument;
 	struct fm_flow *flow = thread->flow;
 
-	flow->before.count = 0;
+	flow->before = (struct fm_counters){0};
 	thread->code = flow->transport->counters(flow->endpoint, &flow->before, &thread->error);
 }
 
@@ -251,7 +251,8 @@ void fm_step_after(void *argument)
 	struct fm_flow_thread *thread = argument;
 	struct fm_flow *flow = thread->flow;
 
-	flow->after.count = flow->effective.count = 0;
+	flow->after = (struct fm_counters){0};
+	flow->effective.count = 0;
 	thread->code = flow->transport->counters(flow->endpoint, &flow->after, &thread->error);
 	if (thread->code == 0)
 		thread->code = flow->transport->effective(flow->endpoint, &flow->effective, &thread->error);

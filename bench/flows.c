@@ -81,7 +81,7 @@ struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_erro
 
 		flows->list[i] = fm_flow_new(&flow, error);
 		if (!flows->list[i]) {
-			fm_flows_free(flows);
+			fm_flows_free(flows, FM_GIVE_UP_NS);
 			return NULL;
 		}
 		flows->count++;
@@ -94,9 +94,9 @@ static void beat(void *session)
 	fm_session_beat(session);
 }
 
-bool fm_flows_free(struct fm_flows *flows)
+bool fm_flows_free(struct fm_flows *flows, uint64_t teardown_ns)
 {
-	uint64_t deadline_ns = fm_now_ns() + FM_TEARDOWN_NS;
+	uint64_t deadline_ns = fm_now_ns() + teardown_ns;
 	bool gone = true;
 
 	if (!flows)

@@ -32,8 +32,8 @@ struct fm_flows_setup {
 /* Makes the flows of every rail of the place. NULL on failure. */
 struct fm_flows *fm_flows_new(const struct fm_flows_setup *setup, struct fm_error *error);
 
-/* Stops what runs, closes and frees; false where a worker hangs and all was left behind. Accepts NULL. */
-bool fm_flows_free(struct fm_flows *flows);
+/* Stops what runs, closes and frees; false where a worker hangs for so long and all was left behind. Accepts NULL. */
+bool fm_flows_free(struct fm_flows *flows, uint64_t teardown_ns);
 
 /* The drives are through: whoever only polls ends, unless a failure has ended all already. And back, once all have. */
 void fm_flows_finish(struct fm_flows *flows);

@@ -323,7 +323,7 @@ static int point_measure(struct fm_point_run *p, struct fm_error *error)
 
 /* ---- the end ---- */
 
-/* The peer's counters and effective values: flows[i] = {effective: {...}, counters: {...}}. */
+/* The peer's counters and effective values: flows[i] = {effective: {...}, counters: {...}, changed, shared}. */
 static void point_peer_values(struct fm_point_run *p, const json_t *closed)
 {
 	for (uint32_t i = 0; i < p->flows->count; i++) {
@@ -340,6 +340,7 @@ static void point_peer_values(struct fm_point_run *p, const json_t *closed)
 			fm_text_take(text, sizeof(text), json_string_value(value) ? json_string_value(value) : "");
 			fm_effective_add(&p->out->effective_b[i], key, "%s", text);
 		}
+		fm_disturbance_from_json(flow, &p->out->disturbance[i]);
 	}
 }
 
@@ -353,6 +354,8 @@ static int point_finish(struct fm_point_run *p, struct fm_error *error)
 	for (uint32_t i = 0; i < p->flows->count && code == 0 && !p->verify_seed; i++) {
 		fm_counters_delta(&p->flows->list[i]->before, &p->flows->list[i]->after, &p->out->counters[i]);
 		p->out->effective_a[i] = p->flows->list[i]->effective;
+		fm_disturbance_find(p->run->node_a, &p->flows->list[i]->before, &p->flows->list[i]->after,
+				    &p->out->disturbance[i]);
 	}
 	if (code == 0)
 		code = point_send(p, json_pack("{s:s}", "type", "close"), error);
@@ -470,6 +473,7 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 					     .plan = &run->plan,
 					     .verify_seed = p->verify_seed,
 					     .may_lose = p->out->capability.may_lose};
+	uint64_t teardown_ns = FM_TEARDOWN_NS;
 	int code;
 
 	p->flows = fm_flows_new(&setup, error);
@@ -483,7 +487,9 @@ static int point_pass(struct fm_point_run *p, int (*work)(struct fm_point_run *p
 	if (code)
 		point_abort(p, error);
 	p->out->session_lost = p->flows->session_lost;
-	p->out->left_behind = !fm_flows_free(p->flows) || p->out->left_behind;
+	if (code)
+		teardown_ns = p->out->session_lost ? FM_LAST_NS : FM_GIVE_UP_NS;
+	p->out->left_behind = !fm_flows_free(p->flows, teardown_ns) || p->out->left_behind;
 	return error->code;
 }
 

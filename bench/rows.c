@@ -260,10 +260,27 @@ static bool place_shares_cpus(const struct fm_point *point, const struct fm_plac
 	return false;
 }
 
-static void row_verdict(const struct fm_measurement *measurement, const struct fm_run *run,
-			struct fm_record_verdict *verdict)
+/* What happened to the rail of a row, or first to any of its rails; NULL: nothing. */
+static const struct fm_disturbance *row_disturbance(const struct row_source *source, bool changed)
 {
+	const struct fm_measurement *measurement = source->measurement;
+	bool total = source->tally == FM_TOTAL;
+
+	for (uint32_t i = total ? 0 : source->tally; i < (total ? measurement->rails : source->tally + 1); i++) {
+		const struct fm_disturbance *found = &measurement->disturbance[i];
+
+		if ((changed ? found->changed : found->shared)[0])
+			return found;
+	}
+	return NULL;
+}
+
+static void row_verdict(const struct row_source *source, struct fm_record_verdict *verdict)
+{
+	const struct fm_measurement *measurement = source->measurement;
+	const struct fm_run *run = source->run;
 	const struct fm_error *error = &measurement->error;
+	const struct fm_disturbance *shared = row_disturbance(source, false);
 
 	verdict->stop_reason = measurement->stop_reason;
 	verdict->verified = measurement->verified;
@@ -290,6 +307,8 @@ static void row_verdict(const struct fm_measurement *measurement, const struct f
 			 "it is "
 			 "too short",
 			 measurement->window_share * 100);
+	else if (shared)
+		snprintf(verdict->reason, sizeof(verdict->reason), "%s", shared->shared);
 	else if (!measurement->steady)
 		snprintf(verdict->reason, sizeof(verdict->reason),
 			 "not steady when the warm-up ended: something disturbs this path or these CPUs");
@@ -320,6 +339,18 @@ static void row_confidence(const struct fm_run *run, struct fm_record *record)
 			 half * 100, fixed ? "more --repetitions" : "a longer --duration");
 }
 
+/* A figure of a path that was two paths, or of one that came and went, is none of either. */
+static void row_disturbed(const struct row_source *source, struct fm_record *record)
+{
+	const struct fm_disturbance *found = row_disturbance(source, true);
+
+	if (!found)
+		return;
+	record->verdict.status = "inconclusive";
+	record->verdict.reason_code = fm_reason_name(FM_REASON_DISTURBED);
+	snprintf(record->verdict.reason, sizeof(record->verdict.reason), "%s", found->changed);
+}
+
 static void row_fill(const struct row_source *source, struct fm_record *record)
 {
 	const struct fm_measurement *measurement = source->measurement;
@@ -347,9 +378,11 @@ static void row_fill(const struct row_source *source, struct fm_record *record)
 		row_counters(&measurement->counters[source->tally == FM_TOTAL ? i : source->tally], record);
 	if (measurement->point->events)
 		fm_record_append(record->effective, sizeof(record->effective), "events", "yes");
-	row_verdict(measurement, source->run, &record->verdict);
+	row_verdict(source, &record->verdict);
 	if (source->run->config->what.require_confidence && !measurement->error.code)
 		row_confidence(source->run, record);
+	if (!measurement->error.code)
+		row_disturbed(source, record);
 	row_effective(source, source->tally == FM_TOTAL ? 0 : source->tally, record);
 }
 

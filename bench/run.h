@@ -5,6 +5,7 @@
 #define FM_RUN_H
 
 #include "bench/config.h"
+#include "bench/disturbance.h"
 #include "bench/flows.h"
 #include "bench/progress.h"
 #include "results/record.h"
@@ -41,6 +42,7 @@ struct fm_measurement {
 	 * repetition. */
 	double offset_error_s, window_s, window_share;
 	struct fm_counters counters[FM_RAILS_MAX]; /* both ends' deltas, summed */
+	struct fm_disturbance disturbance[FM_RAILS_MAX];
 	struct fm_effective effective_a[FM_RAILS_MAX], effective_b[FM_RAILS_MAX];
 	struct fm_error error;		 /* code 0: measured */
 	struct fm_capability capability; /* of the test, here */

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "bench/bidirectional.h"
+#include "bench/disturbance.h"
 #include "bench/node.h"
 #include "bench/rails.h"
 #include "bench/wire.h"
@@ -203,10 +204,15 @@ static int served_close(struct served_point *p, struct fm_error *error)
 	for (uint32_t i = 0; i < p->flows->count && code == 0; i++) {
 		struct fm_flow *flow = p->flows->list[i];
 		struct fm_counters deltas = {0};
+		struct fm_disturbance found = {0};
+		json_t *values;
 
 		fm_counters_delta(&flow->before, &flow->after, &deltas);
-		json_array_append_new(list, json_pack("{s:o, s:o}", "effective", fm_effective_to_json(&flow->effective),
-						      "counters", fm_counters_to_json(&deltas)));
+		values = json_pack("{s:o, s:o}", "effective", fm_effective_to_json(&flow->effective), "counters",
+				   fm_counters_to_json(&deltas));
+		fm_disturbance_find(p->client->server->node, &flow->before, &flow->after, &found);
+		fm_disturbance_to_json(&found, values);
+		json_array_append_new(list, values);
 	}
 	if (code == 0) {
 		fm_flows_each(p->flows, fm_flow_disconnect);
@@ -341,7 +347,7 @@ static int serve_point(struct client *client, const json_t *message, struct fm_e
 		code = served_measure(&p, &cause);
 	session_lost = p.flows->session_lost;
 	/* Closed before "closed" is said in a failure, so that the next point finds the device free. */
-	if (!fm_flows_free(p.flows))
+	if (!fm_flows_free(p.flows, code ? FM_GIVE_UP_NS : FM_TEARDOWN_NS))
 		client->server->say(client->server->context,
 				    "a measuring thread hangs in its driver and was left behind");
 	if (code == 0)

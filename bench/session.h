@@ -15,6 +15,8 @@
 enum { FM_PROTOCOL = 1 };
 #define FM_PHASE_NS	15000000000ull /* deadline of a phase without measuring in it */
 #define FM_TEARDOWN_NS	5000000000ull  /* after that, what hangs is left behind */
+#define FM_GIVE_UP_NS	2000000000ull  /* the same of a point that failed, whose row waits for it, */
+#define FM_LAST_NS	500000000ull   /* and of one after which nothing can be measured: the kernel closes for us */
 #define FM_PEER_TIMEOUT 3.5	       /* seconds of silence */
 
 struct fm_session {

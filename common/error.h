@@ -37,7 +37,8 @@
 	X(UNSURE, "unsure", "measured, but less surely than was required")                                             \
 	X(RESULTS, "results", "results could not be written or read")                                                  \
 	X(INTERRUPTED, "interrupted", "a signal ended the run")                                                        \
-	X(INTERNAL, "internal", "a defect in fabmark")
+	X(INTERNAL, "internal", "a defect in fabmark")                                                                 \
+	X(DISTURBED, "disturbed", "measured, but the link, port or address changed meanwhile")
 
 enum fm_reason {
 #define FM_REASON_ENUM(constant, name, meaning) FM_REASON_##constant,

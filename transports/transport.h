@@ -31,7 +31,7 @@
 #include "topology/place.h"
 #include "transports/test.h"
 
-enum { FM_TRANSPORT_ABI = 1, FM_EFFECTIVE_MAX = 32, FM_COUNTERS_MAX = 32 };
+enum { FM_TRANSPORT_ABI = 1, FM_EFFECTIVE_MAX = 32, FM_COUNTERS_MAX = 32, FM_STATES_MAX = 8 };
 
 /*
  * All that a loop ever sees; one per stream, owned by one thread. post and poll alternate between arm and settle.
@@ -160,13 +160,34 @@ struct fm_effective {
 	} items[FM_EFFECTIVE_MAX];
 };
 
-/* Monotonic counters; the session takes the difference over the measured window. */
+/*
+ * Bytes that a port has moved one way since any moment, as it counts them, and how many of these can be this endpoint's
+ * own at the very most: headers, acknowledgements and all. port 0: not known.
+ */
+struct fm_traffic {
+	uint64_t port, own;
+};
+
+/* What the session reads before and after the measured window. */
 struct fm_counters {
+	/* Monotonic: the row has the difference. */
 	uint32_t count;
 	struct {
 		char key[48]; /* a counter column's name, or the counter's own for the column counters */
 		uint64_t value;
 	} items[FM_COUNTERS_MAX];
+	/*
+	 * What has to stay as it is, or the figures are of two things: the link's speed, the port's state and address,
+	 * what was heard of it meanwhile. Where a value differs afterwards the row is inconclusive, and says so in
+	 * these words.
+	 */
+	uint32_t state_count;
+	struct {
+		char name[48]; /* "the link of rxe0:1" */
+		char value[96];
+	} states[FM_STATES_MAX];
+	/* Where the port moved much more than its own the row says that others use it, too. */
+	struct fm_traffic sent, received;
 };
 
 struct fm_endpoint; /* the transport's own */
@@ -221,7 +242,10 @@ struct fm_transport {
 	int (*progress)(struct fm_endpoint *endpoint, struct fm_error *error);
 	/* Values in force, once connected; called after the last settle. */
 	int (*effective)(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error);
-	/* Counters now; called around the measured window. What cannot be read is left out. */
+	/*
+	 * Counters and states now; called around the measured window, between two repetitions. counters comes zeroed.
+	 * What cannot be read is left out.
+	 */
 	int (*counters)(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error);
 	/*
 	 * Takes leave of the peer: on both ends, when both are quiet and nothing has failed. -EAGAIN: call again soon;
@@ -301,6 +325,20 @@ static inline void fm_counters_add(struct fm_counters *counters, const char *key
 		return;
 	snprintf(counters->items[counters->count].key, sizeof(counters->items[0].key), "%s", key);
 	counters->items[counters->count++].value = value;
+}
+
+__attribute__((format(printf, 3, 4))) static inline void fm_counters_state(struct fm_counters *counters,
+									   const char *name, const char *format, ...)
+{
+	va_list arguments;
+
+	if (counters->state_count == FM_STATES_MAX)
+		return;
+	snprintf(counters->states[counters->state_count].name, sizeof(counters->states[0].name), "%s", name);
+	va_start(arguments, format);
+	vsnprintf(counters->states[counters->state_count].value, sizeof(counters->states[0].value), format, arguments);
+	va_end(arguments);
+	counters->state_count++;
 }
 
 /* The one of this name, absent or not; NULL where there is none. */

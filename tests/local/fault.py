@@ -81,6 +81,48 @@ class Fault(Folder):
             found, _ = self.break_it(script, "-n", "20", within=20, status=0)
             self.assertGreaterEqual(real(found[0]["lat_min_us"]), 1000, script)
 
+    def test_what_changes_meanwhile(self):
+        process = self.run_program("pair", "--local", "--transport", "fault:tcp,change", "--test", "send_lat,send_bw", "--size", "8",
+                                   "--csv", "-", "--out", "none", *SHORT, status=4)
+        for row in rows(process.out):
+            self.assertEqual((row["status"], row["reason_code"]), ("inconclusive", "disturbed"))
+            self.assertRegex(row["reason"], "while this was measured the link on .* went from '[0-9]+' to '[0-9]+'")
+            # The figure stands.
+            self.assertGreater(real(row["lat_p50_us"] or row["bw_gbps"]), 0)
+        self.assertIn("2 of 2 rows are inconclusive", process.err)
+        # It outweighs a wide interval, and a failure outweighs it.
+        process = self.run_program("pair", "--local", "--transport", "fault:tcp,change", "--test", "send_lat", "--size", "8", "--csv",
+                                   "-", "--out", "none", "--require-confidence", "--repetitions", "2", "-n", "50", status=4)
+        self.assertEqual([r["reason_code"] for r in rows(process.out)], ["disturbed"])
+        for way in rows(self.run_program("pair", "--local", "--transport", "fault:tcp,change", "--test", "send_bw", "--size", "8", "-b",
+                                         "--csv", "-", "--out", "none", *SHORT, status=4).out):
+            self.assertEqual(way["status"], "inconclusive")
+
+    def test_a_shared_port_is_said(self):
+        found, _ = self.break_it("share", within=20, status=0)
+        self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("ok", "")])
+        self.assertRegex(found[0]["reason"], "^port shared with others: that of .* sent [0-9]+ MB while this was measured")
+
+    def test_a_spoilt_address(self):
+        found, err = self.break_it("address=0", within=15)
+        self.assertEqual(found[0]["status"], "failed")
+        found, err = self.break_it("address=100000", within=15, status=2)
+        self.assertIn("has no byte 100000: its ", err)
+
+    def test_nobody_awaits_messages(self):
+        found, err = self.break_it("deaf", within=15, test="send_bw")
+        self.assertEqual([(r["status"], r["reason_code"]) for r in found], [("failed", "timeout")])
+        self.assertIn("nothing moved on the data path", err)
+
+    def test_options_of_the_transport_inside(self):
+        found, _ = self.break_it("delay=1@5,mss=1000", "-n", "20", within=20, status=0)
+        self.assertEqual(found[0]["status"], "ok")
+        self.assertIn("fault=delay over tcp", found[0]["effective"])
+        _, err = self.break_it("open,depth-charge=1", within=15, status=2)
+        self.assertIn("transport tcp has no option 'depth-charge'", err)
+        _, err = self.break_it("open,mss=many", within=15, status=2)
+        self.assertIn("tcp.mss 'many': not a count", err)
+
     def refused(self, *arguments):
         """Before anything starts: one sentence, exit 2, no row."""
         process = self.run_program("pair", "--local", *arguments, "--out", "none", "--csv", "-", status=2)
@@ -89,7 +131,8 @@ class Fault(Folder):
 
     def test_no_such_fault(self):
         for script in ("tcp,smash@3", "tcp,fail@", "tcp,fail@x", "tcp,fail@1@2", "tcp,fail=5", "tcp,delay=", "tcp,delay=1=2",
-                       "tcp,delay@1=2@3", "tcp,open@3", "tcp,", ",fail@3", "tcp,fail@3,stall@4", "tcp,fail@" + "0" * 40 + "1"):
+                       "tcp,delay@1=2@3", "tcp,open@3", "tcp,", ",fail@3", "tcp,fail@3,stall@4", "tcp,address@3", "tcp,deaf@1", "tcp,change=1",
+                       "tcp,fail@3,", "tcp,,mss=1", "tcp,fail@3,=1", "tcp,fail@3,Mss=1", "tcp,fail@3,mss=1,,mss=2", "tcp,fail@" + "0" * 40 + "1"):
             self.assertIn("is no fault: write", self.refused("--transport", "fault:" + script), script)
             self.assertIn("is no fault: write", self.refused("--transport", "fault", "--fault", script), script)
         self.assertIn("cannot wrap itself", self.refused("--transport", "fault:fault,open"))

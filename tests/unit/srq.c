@@ -127,10 +127,16 @@ int ibv_dereg_mr(struct ibv_mr *mr)
 	return 0;
 }
 
-int fm_verbs_region_make(const struct fm_endpoint *endpoint, void *base, size_t bytes, int access,
+/* This device is always well. */
+void fm_verbs_watch(struct fm_verbs_thread *thread)
+{
+	(void)thread;
+}
+
+int fm_verbs_region_make(const struct fm_endpoint *endpoint, const struct fm_buffer *buffer, int access,
 			 struct ibv_mr **region, struct fm_error *error)
 {
-	(void)base, (void)bytes, (void)access, (void)error;
+	(void)buffer, (void)access, (void)error;
 	*region = &device_of(endpoint->context)->region;
 	return 0;
 }

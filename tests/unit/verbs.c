@@ -271,7 +271,7 @@ static void counters_have_columns(void **state)
 
 static void statuses_have_words(void **state)
 {
-	bool fatal;
+	enum fm_verbs_weight weight;
 
 	(void)state;
 	for (int i = IBV_WC_SUCCESS; i <= IBV_WC_GENERAL_ERR; i++) {
@@ -284,11 +284,12 @@ static void statuses_have_words(void **state)
 	assert_string_equal(fm_verbs_status_words((enum ibv_wc_status) - 1).name, "unknown status");
 	assert_true(fm_verbs_status_secondary(IBV_WC_WR_FLUSH_ERR));
 	assert_false(fm_verbs_status_secondary(IBV_WC_RETRY_EXC_ERR));
-	assert_string_equal(fm_verbs_event_words(IBV_EVENT_PORT_ERR, &fatal).name, "port went down");
-	assert_false(fatal);
-	fm_verbs_event_words(IBV_EVENT_DEVICE_FATAL, &fatal);
-	assert_true(fatal);
-	assert_string_equal(fm_verbs_event_words((enum ibv_event_type)999, &fatal).name, "other event");
+	assert_string_equal(fm_verbs_event_words(IBV_EVENT_PORT_ERR, &weight).name, "port went down");
+	assert_int_equal(weight, FM_VERBS_DISTURBS);
+	fm_verbs_event_words(IBV_EVENT_DEVICE_FATAL, &weight);
+	assert_int_equal(weight, FM_VERBS_FATAL);
+	assert_string_equal(fm_verbs_event_words((enum ibv_event_type)999, &weight).name, "other event");
+	assert_int_equal(weight, FM_VERBS_TOLD);
 }
 
 int main(void)

@@ -1,7 +1,8 @@
 /*
  * fault.c - wraps another transport and breaks it on cue, so that what fabmark makes of a failure can be seen and
  * tested:
- * --transport fault:tcp,stall@1000. Only the driving end breaks; its peer meets the consequences. Rows say "fault".
+ * --transport fault:tcp,stall@1000. Only the driving end breaks, save where the peer has to be the one that is not
+ * ready; the other meets the consequences. Rows say "fault".
  */
 #include "transports/fault/fault.h"
 
@@ -24,17 +25,24 @@ enum fault_what {
 	FAULT_CONNECT, /* the peer is never reached */
 	FAULT_HANG,    /* opening never returns, as a broken driver's */
 	FAULT_LINGER,  /* closing never returns */
+	FAULT_ADDRESS, /* one byte of the peer's address is turned over before we connect to it */
+	FAULT_DEAF,    /* the peer's end awaits no message */
+	FAULT_CHANGE,  /* what must stay as it is does not */
+	FAULT_SHARE,   /* the port moves what was not ours */
 	FAULT_COUNT
 };
 
-static const char *const fault_names[FAULT_COUNT] = {"none",  "fail", "stall",	 "lose", "corrupt",
-						     "delay", "open", "connect", "hang", "linger"};
+static const char *const fault_names[FAULT_COUNT] = {"none",	"fail", "stall",   "lose", "corrupt",
+						     "delay",	"open", "connect", "hang", "linger",
+						     "address", "deaf", "change",  "share"};
 
 struct fault_script {
 	const struct fm_transport *inner;
 	enum fault_what what;
 	uint64_t when; /* operations that go well, counted over all repetitions of a lane */
 	uint64_t delay_ms;
+	uint64_t byte;		   /* of the peer's address */
+	char options[FM_TEXT_MAX]; /* of the transport inside: "NAME=VALUE,NAME=VALUE" */
 };
 
 struct fault_lane {
@@ -52,8 +60,10 @@ struct fm_endpoint {
 	struct fm_endpoint *inner;
 	struct fault_script script;
 	struct fm_work work; /* for the transport inside */
-	void *options;	     /* its own: their defaults */
+	void *options;	     /* its own */
 	struct fault_lane *lanes;
+	struct fm_blob *peer; /* the address that we connect to instead */
+	uint32_t looks;	      /* at counters */
 };
 
 /* ---- the script ---- */
@@ -63,7 +73,8 @@ static int script_refuse(struct fm_error *error, const char *script)
 	return fm_error_set(
 		error, -EINVAL, FM_REASON_USAGE,
 		"'%.80s' is no fault: write TRANSPORT,WHAT@WHEN, as in tcp,stall@1000; WHAT is fail, stall, "
-		"lose, corrupt or delay=MS; or TRANSPORT,WHAT with open, connect, hang or linger",
+		"lose, corrupt or delay=MS; or TRANSPORT,WHAT with open, connect, hang, linger, address=BYTE, deaf, "
+		"change or share; behind either the transport's own options as ,NAME=VALUE",
 		script);
 }
 
@@ -72,6 +83,8 @@ static uint64_t *script_number(struct fault_script *script, char sign)
 {
 	if (sign == '@' && script->what < FAULT_OPEN)
 		return &script->when;
+	if (sign == '=' && script->what == FAULT_ADDRESS)
+		return &script->byte;
 	return sign == '=' && script->what == FAULT_DELAY ? &script->delay_ms : NULL;
 }
 
@@ -100,6 +113,34 @@ static int script_parse_what(const char *text, struct fault_script *script)
 	return 0;
 }
 
+/* Whether a text is NAME=VALUE,...; which names there are, the transport inside knows. */
+static bool options_shaped(const char *text)
+{
+	for (;;) {
+		size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+		if (!name || text[name] != '=')
+			return false;
+		text += strcspn(text, ",");
+		if (!*text++)
+			return true;
+	}
+}
+
+/* What is behind the transport's name and a comma. */
+static int script_parse_rest(const char *text, struct fault_script *script)
+{
+	size_t length = strcspn(text, ",");
+	char what[64];
+
+	if (length >= sizeof(what) || (text[length] && !options_shaped(text + length + 1)))
+		return -EINVAL;
+	snprintf(what, sizeof(what), "%.*s", (int)length, text);
+	if (text[length])
+		snprintf(script->options, sizeof(script->options), "%s", text + length + 1);
+	return script_parse_what(what, script);
+}
+
 /* Without a look at which transports there are; name: of the one inside. */
 static int script_read(const char *text, char *name, size_t bytes, struct fault_script *script, struct fm_error *error)
 {
@@ -116,7 +157,7 @@ static int script_read(const char *text, char *name, size_t bytes, struct fault_
 				    "'%.80s': fault cannot wrap itself; name the transport that is to break, as in "
 				    "tcp,stall@1000",
 				    text);
-	if (!name[0] || (text[length] && script_parse_what(text + length + 1, script)))
+	if (!name[0] || (text[length] && script_parse_rest(text + length + 1, script)))
 		return script_refuse(error, text);
 	return 0;
 }
@@ -159,14 +200,35 @@ static int script_parse(const char *text, const struct fm_transport *const *tran
 	return 0;
 }
 
-/* The defaults of the transport inside; NULL on lack of memory. */
-static void *inner_options(const struct fm_transport *inner, struct fm_error *error)
+static int options_apply(const struct fault_script *script, void *values, struct fm_error *error)
 {
+	const struct fm_option_set *set = script->inner->options;
+	char text[FM_TEXT_MAX], *save = NULL;
+	int code = 0;
+
+	snprintf(text, sizeof(text), "%s", script->options);
+	for (char *name = strtok_r(text, ",", &save); name && code == 0; name = strtok_r(NULL, ",", &save)) {
+		char *value = strchr(name, '=');
+
+		*value++ = '\0';
+		code = set ? fm_options_set(set, values, name, value, error) : -ENOENT;
+		if (code == -ENOENT)
+			fm_error_set(error, code, FM_REASON_USAGE, "transport %s has no option '%.60s'",
+				     script->inner->name, name);
+	}
+	return code;
+}
+
+/* The options of the transport inside, as the script has them; NULL where that cannot be. */
+static void *inner_options(const struct fault_script *script, struct fm_error *error)
+{
+	const struct fm_transport *inner = script->inner;
 	void *values = calloc(1, inner->options && inner->options->bytes ? inner->options->bytes : 1);
 
 	if (!values)
 		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for the options of %s", inner->name);
-	else if (inner->options && fm_options_defaults(inner->options, values, error)) {
+	else if ((inner->options && fm_options_defaults(inner->options, values, error)) ||
+		 options_apply(script, values, error)) {
 		free(values);
 		values = NULL;
 	}
@@ -180,6 +242,8 @@ static int fault_arm(void *self, uint64_t operations, uint64_t incoming)
 	struct fault_lane *lane = self;
 
 	lane->in_repetition = 0;
+	if (lane->script->what == FAULT_DEAF && lane->work->passive)
+		operations = incoming = 0;
 	return lane->inner.arm(lane->inner.self, operations, incoming);
 }
 
@@ -276,7 +340,7 @@ static int fault_query(const struct fm_place *place, const void *options, const 
 
 	if (code)
 		return code;
-	values = inner_options(script.inner, error);
+	values = inner_options(&script, error);
 	if (!values)
 		return error->code;
 	code = script.inner->query(place, values, transports, capabilities, error);
@@ -303,6 +367,7 @@ static void fault_close(struct fm_endpoint *endpoint)
 		hang();
 	free(endpoint->lanes);
 	free(endpoint->options);
+	free(endpoint->peer);
 	free(endpoint);
 }
 
@@ -315,9 +380,11 @@ static int endpoint_open(struct fm_endpoint *endpoint, const struct fm_place *pl
 	if (code)
 		return code;
 	endpoint->work = *work;
-	endpoint->options = inner_options(endpoint->script.inner, error);
+	endpoint->options = inner_options(&endpoint->script, error);
+	if (!endpoint->options)
+		return error->code;
 	endpoint->lanes = calloc(work->streams, sizeof(*endpoint->lanes));
-	if (!endpoint->options || !endpoint->lanes)
+	if (!endpoint->lanes)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams", work->streams);
 	endpoint->work.options = endpoint->options;
 	for (uint32_t i = 0; i < work->streams; i++) {
@@ -356,16 +423,42 @@ static int fault_address(struct fm_endpoint *endpoint, struct fm_blob *blob, str
 	return endpoint->script.inner->address(endpoint->inner, blob, error);
 }
 
+/* The peer's address with one byte turned over; NULL and an error where it has no such byte. */
+static const struct fm_blob *address_spoil(struct fm_endpoint *endpoint, const struct fm_blob *peer,
+					   struct fm_error *error)
+{
+	if (endpoint->script.byte >= peer->bytes) {
+		fm_error_set(error, -EINVAL, FM_REASON_USAGE,
+			     "the peer's address has no byte %" PRIu64 ": its %u bytes are counted from 0",
+			     endpoint->script.byte, peer->bytes);
+		return NULL;
+	}
+	if (!endpoint->peer)
+		endpoint->peer = malloc(sizeof(*endpoint->peer));
+	if (!endpoint->peer) {
+		fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for an address");
+		return NULL;
+	}
+	*endpoint->peer = *peer;
+	endpoint->peer->data[endpoint->script.byte] ^= 0xff;
+	return endpoint->peer;
+}
+
 static int fault_connect(struct fm_endpoint *endpoint, const struct fm_blob *peer, struct fm_lane *lanes,
 			 uint32_t count, struct fm_error *error)
 {
+	bool breaks = endpoint->work.passive == (endpoint->script.what == FAULT_DEAF);
 	int code;
 
+	if (endpoint->script.what == FAULT_ADDRESS && !endpoint->work.passive)
+		peer = address_spoil(endpoint, peer, error);
+	if (!peer)
+		return error->code;
 	if (endpoint->script.what == FAULT_CONNECT && !endpoint->work.passive)
 		return fm_error_set(error, -EAGAIN, FM_REASON_CONNECT,
 				    "the peer was not reached on cue, as --transport fault was asked to do");
 	code = endpoint->script.inner->connect(endpoint->inner, peer, lanes, count, error);
-	for (uint32_t i = 0; i < count && code == 0 && !endpoint->work.passive; i++) {
+	for (uint32_t i = 0; i < count && code == 0 && breaks; i++) {
 		endpoint->lanes[i].inner = lanes[i];
 		lanes[i] = (struct fm_lane){&endpoint->lanes[i], fault_arm,    fault_post,
 					    fault_poll,		 fault_settle, fault_explain};
@@ -387,7 +480,14 @@ static int fault_effective(struct fm_endpoint *endpoint, struct fm_effective *ef
 
 static int fault_counters(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error)
 {
-	return endpoint->script.inner->counters(endpoint->inner, counters, error);
+	int code = endpoint->script.inner->counters(endpoint->inner, counters, error);
+
+	endpoint->looks++;
+	if (endpoint->script.what == FAULT_CHANGE && !endpoint->work.passive)
+		fm_counters_state(counters, "the link", "%u", endpoint->looks);
+	if (endpoint->script.what == FAULT_SHARE && !endpoint->work.passive)
+		counters->sent = (struct fm_traffic){1000000000ull * endpoint->looks, 1};
+	return code;
 }
 
 static int fault_disconnect(struct fm_endpoint *endpoint, struct fm_error *error)

@@ -9,7 +9,8 @@ static const struct fm_option rows[] = {
 	 .value = "",
 	 .group = "fault",
 	 .help = "TRANSPORT,WHAT@WHEN, also behind --transport fault: fail, stall, lose, corrupt or delay=MS from "
-		 "operation WHEN on; or open, connect, hang, linger",
+		 "operation WHEN on; or open, connect, hang, linger, address=BYTE, deaf, change, share; then the "
+		 "transport's own options as ,NAME=VALUE",
 	 .kind = FM_OPTION_TEXT,
 	 .offset = offsetof(struct fm_fault_options, script)},
 };

@@ -8,6 +8,16 @@
 #include <limits.h>
 #include <stdlib.h>
 
+enum {
+	WORD_BYTES = 4,
+	AGE_MAX_MS = 50,
+	/*
+	 * Ethernet with a VLAN and FCS 22, IPv6 or GRH 40, UDP 8, BTH 12, AtomicETH 28, immediate 4, ICRC 4: more than
+	 * any packet has, since what is estimated too low would accuse others.
+	 */
+	HEADERS_MAX = 120,
+};
+
 struct meaning {
 	const char *counter, *column;
 };
@@ -87,6 +97,67 @@ static void folder_read(const char *folder, bool columns, struct fm_counters *co
 	free(names);
 }
 
+static bool port_line(const char *sysfs, const struct fm_verbs_port *port, const char *file, char *text, size_t bytes)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s/ports/%u/%s", sysfs, port->device, port->number, file);
+	return fm_verbs_read_line(path, text, bytes);
+}
+
+static uint64_t port_number(const char *sysfs, const struct fm_verbs_port *port, const char *file)
+{
+	char text[64];
+
+	return port_line(sysfs, port, file, text, sizeof(text)) ? strtoull(text, NULL, 10) : 0;
+}
+
+uint32_t fm_verbs_counters_age_ms(const char *sysfs, const struct fm_verbs_port *port)
+{
+	uint64_t ms = port_number(sysfs, port, "hw_counters/lifespan");
+
+	return ms < AGE_MAX_MS ? (uint32_t)ms : AGE_MAX_MS;
+}
+
+void fm_verbs_states(const char *sysfs, const struct fm_verbs_port *port, struct fm_counters *counters)
+{
+	char file[32], name[160], text[96];
+	const char *colon;
+
+	if (port_line(sysfs, port, "rate", text, sizeof(text))) {
+		snprintf(name, sizeof(name), "the link of %s:%u", port->device, port->number);
+		fm_counters_state(counters, name, "%s", text);
+	}
+	if (port_line(sysfs, port, "state", text, sizeof(text))) {
+		/* "4: ACTIVE" */
+		colon = strstr(text, ": ");
+		snprintf(name, sizeof(name), "port %s:%u", port->device, port->number);
+		fm_counters_state(counters, name, "%s", colon ? colon + 2 : text);
+	}
+	snprintf(file, sizeof(file), "gids/%d", port->gid.index);
+	if (port_line(sysfs, port, file, text, sizeof(text))) {
+		snprintf(name, sizeof(name), "GID %d of %s:%u", port->gid.index, port->device, port->number);
+		fm_counters_state(counters, name, "%s", text);
+	}
+	if (!port->ethernet && port_line(sysfs, port, "lid", text, sizeof(text))) {
+		snprintf(name, sizeof(name), "the LID of %s:%u", port->device, port->number);
+		fm_counters_state(counters, name, "%s", text);
+	}
+}
+
+void fm_verbs_own_traffic(const struct fm_verbs_moved *moved, struct fm_counters *counters)
+{
+	uint64_t packets = moved->size > moved->mtu ? (moved->size + moved->mtu - 1) / moved->mtu : 1;
+	uint64_t bare = packets * HEADERS_MAX, whole = moved->size + bare;
+	uint64_t with = moved->fetches ? bare : whole, against = moved->fetches ? whole : bare;
+	uint64_t grant = sizeof(uint64_t) + HEADERS_MAX;
+
+	counters->sent.own = moved->outgoing * with + moved->incoming * against + moved->grants * grant +
+			     moved->granted * HEADERS_MAX;
+	counters->received.own = moved->outgoing * against + moved->incoming * with + moved->granted * grant +
+				 moved->grants * HEADERS_MAX;
+}
+
 void fm_verbs_counters(const char *sysfs, const struct fm_verbs_port *port, struct fm_counters *counters)
 {
 	static const char *const folders[] = {"hw_counters", "counters"};
@@ -98,4 +169,7 @@ void fm_verbs_counters(const char *sysfs, const struct fm_verbs_port *port, stru
 				 folders[i]);
 			folder_read(folder, columns, counters);
 		}
+	/* InfiniBand Architecture Specification, volume 1, 16.1.3.5: in words of four bytes. */
+	counters->sent.port = WORD_BYTES * port_number(sysfs, port, "counters/port_xmit_data");
+	counters->received.port = WORD_BYTES * port_number(sysfs, port, "counters/port_rcv_data");
 }

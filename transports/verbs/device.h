@@ -59,7 +59,28 @@ bool fm_verbs_pfc_parse(const void *answer, size_t bytes, uint8_t *priorities);
 /* The first line of a file, without its newline. False where it cannot be read. */
 bool fm_verbs_read_line(const char *path, char *text, size_t bytes);
 
-/* The port's counters as columns and by their own names; what cannot be read is left out. */
+/*
+ * The port's counters as columns and by their own names, and the bytes that it has moved; what cannot be read is left
+ * out.
+ */
 void fm_verbs_counters(const char *sysfs, const struct fm_verbs_port *port, struct fm_counters *counters);
+/* How long the driver may answer reads of its counters from a store, in ms; 0 where it does not say. */
+uint32_t fm_verbs_counters_age_ms(const char *sysfs, const struct fm_verbs_port *port);
+/* The port's link, state, address and LID, which must stay as they are. */
+void fm_verbs_states(const char *sysfs, const struct fm_verbs_port *port, struct fm_counters *counters);
+
+/* What an endpoint has sent and was sent. */
+struct fm_verbs_moved {
+	uint64_t size, mtu; /* bytes of a message, and of a packet's payload */
+	bool fetches;	    /* reads and atomics: the data goes against the operations */
+	uint64_t outgoing, incoming;
+	uint64_t grants, granted; /* credits written to the peer, and at most by it */
+};
+
+/*
+ * The most bytes that these can be in the port's own counters: each packet with the longest headers that there are, and
+ * acknowledged by itself.
+ */
+void fm_verbs_own_traffic(const struct fm_verbs_moved *moved, struct fm_counters *counters);
 
 #endif

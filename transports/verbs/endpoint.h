@@ -63,7 +63,11 @@ struct fm_endpoint {
 	uint64_t service_level, traffic_class;
 	bool extended, connected, exchanged;
 	struct fm_verbs_cm *cm; /* NULL: queue pairs are connected by what the control connection tells */
-	char event[160];	/* the last asynchronous event, in words */
+	/* watch.c's. */
+	char event[64];	       /* the last asynchronous event, in words */
+	uint32_t disturbances; /* events so far that change what is measured */
+	bool listed;	       /* the device was under /sys when it was opened, so it is gone once it is not */
+	struct fm_error fatal; /* the device cannot go on; code 0: it can */
 };
 
 /* ---- choose.c ---- */
@@ -142,7 +146,7 @@ void fm_verbs_ece_report(const struct fm_endpoint *endpoint, struct fm_effective
 
 /* ---- memory.c ---- */
 
-int fm_verbs_region_make(const struct fm_endpoint *endpoint, void *base, size_t bytes, int access,
+int fm_verbs_region_make(const struct fm_endpoint *endpoint, const struct fm_buffer *buffer, int access,
 			 struct ibv_mr **region, struct fm_error *error);
 
 /* Registers the lanes' buffers and what lies beside them. */
@@ -173,11 +177,21 @@ void fm_verbs_cm_progress(struct fm_endpoint *endpoint);
 void fm_verbs_cm_effective(const struct fm_endpoint *endpoint, struct fm_effective *effective);
 /* After the queue pairs are destroyed. */
 void fm_verbs_cm_close(struct fm_endpoint *endpoint);
+/* ---- watch.c ---- */
+
+/* Once the device is open. */
+void fm_verbs_watch_begin(struct fm_endpoint *endpoint);
+/*
+ * Without waiting: reads asynchronous events and looks whether the device is still there. Where it cannot go on -EIO,
+ * from then on and for the lanes of the first thread, too; other events are kept for effective and counters. For the
+ * first thread only.
+ */
+int fm_verbs_events(struct fm_endpoint *endpoint, struct fm_error *error);
+/* Counters, states and traffic of the port, now; the device's own store of counters may be some 10 ms behind. */
+int fm_verbs_observe(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error);
 
 /* ---- report.c ---- */
 
-/* Reads asynchronous events without waiting; a fatal one is -EIO, another is kept for effective. */
-int fm_verbs_events(struct fm_endpoint *endpoint, struct fm_error *error);
 int fm_verbs_effective(struct fm_endpoint *endpoint, struct fm_effective *effective, struct fm_error *error);
 
 /* ---- remark.c ---- */

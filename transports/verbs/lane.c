@@ -16,7 +16,16 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { WAIT_MS = 10, NAP_MS = 1, SETTLE_MS = 100, DRAIN_MAX = 16, IDLE_POLLS = 1024, EVENTS_MAX = 64 };
+enum {
+	WAIT_MS = 10,
+	NAP_MS = 1,
+	NAPS = 16, /* between two looks at the device */
+	SETTLE_MS = 100,
+	DRAIN_MAX = 16,
+	IDLE_POLLS = 1024,
+	EVENTS_MAX = 64,
+	IDLE_DRAINS = 1 << 16, /* milliseconds: the look at the device that follows takes microseconds */
+};
 
 #define SEQUENCE_MASK ((1ull << FM_VERBS_ID_SEQUENCE_BITS) - 1)
 
@@ -80,6 +89,12 @@ int fm_verbs_drain(struct fm_verbs_thread *thread)
 		for (int i = 0; i < n; i++)
 			book(thread, &entries[i]);
 	} while (n == DRAIN_MAX);
+	if (n > 0) {
+		thread->idle = 0;
+	} else if (++thread->idle == IDLE_DRAINS) {
+		thread->idle = 0;
+		fm_verbs_watch(thread);
+	}
 	return n < 0 ? -EIO : 0;
 }
 
@@ -183,8 +198,11 @@ static int poll_target(void *self)
 {
 	struct fm_verbs_lane *lane = self;
 
-	if (lane == lane->thread->lanes)
+	if (lane == lane->thread->lanes) {
 		poll(NULL, 0, NAP_MS);
+		if (++lane->idle % NAPS == 0)
+			fm_verbs_watch(lane->thread);
+	}
 	return poll_acked(lane);
 }
 
@@ -276,8 +294,10 @@ static int thread_wait(struct fm_verbs_thread *thread)
 	struct ibv_cq *cq;
 	void *context;
 
-	if (poll(&wait, 1, WAIT_MS) <= 0)
+	if (poll(&wait, 1, WAIT_MS) <= 0) {
+		fm_verbs_watch(thread);
 		return 0;
+	}
 	if (ibv_get_cq_event(thread->channel, &cq, &context) != 0)
 		return -errno;
 	thread->notified = false;
@@ -330,8 +350,11 @@ static void clear_stamps(const struct fm_verbs_lane *lane)
 static int lane_arm(void *self, uint64_t operations, uint64_t incoming)
 {
 	struct fm_verbs_lane *lane = self;
+	bool drives = lane->work->role == FM_DRIVE;
 	int code;
 
+	lane->outgoing += drives || lane->work->role == FM_ECHO ? operations : 0;
+	lane->awaited += !drives || fm_tests[lane->work->test].peer == FM_ECHO ? operations : incoming;
 	lane->sent_before += lane->posted;
 	lane->armed = operations;
 	lane->posted = lane->acked = lane->arrived = lane->reported = 0;
@@ -389,6 +412,13 @@ int fm_verbs_lane_explain(void *self, struct fm_error *error)
 	const struct fm_verbs_failure *failure = &lane->failure;
 	struct fm_verbs_words words;
 
+	/* What only follows from a failure of the device is told by that. */
+	if (failure->call || fm_verbs_status_secondary(failure->status))
+		fm_verbs_watch(lane->thread);
+	if (failure->fatal) {
+		*error = *failure->fatal;
+		return fm_error_prefix(error, "stream %u: ", lane->stream);
+	}
 	if (failure->call && failure->code == -ETIMEDOUT)
 		return fm_error_set(
 			error, failure->code, FM_REASON_TRANSFER,

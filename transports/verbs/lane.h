@@ -41,10 +41,12 @@ struct fm_verbs_failure {
 	enum ibv_wc_status status;
 	uint32_t vendor;
 	enum fm_verbs_kind kind;
+	const struct fm_error *fatal; /* the device failed, in these words; else NULL */
 };
 
 struct fm_verbs_lane;
 struct fm_verbs_shared;
+struct fm_endpoint;
 
 /* What the lanes of one thread share. */
 struct fm_verbs_thread {
@@ -55,9 +57,11 @@ struct fm_verbs_thread {
 	int vector;			/* of the queue's interrupt */
 	struct fm_verbs_shared *shared; /* with --srq, where messages come with receives: theirs; else NULL */
 	struct fm_verbs_lane *lanes;
-	uint32_t count, first;	 /* lanes; the first one's stream */
-	uint32_t unacknowledged; /* events of the channel */
-	bool notified;		 /* the queue was asked for an event that has not come */
+	uint32_t count, first;	     /* lanes; the first one's stream */
+	uint32_t unacknowledged;     /* events of the channel */
+	bool notified;		     /* the queue was asked for an event that has not come */
+	uint32_t idle;		     /* drains in a row that found nothing */
+	struct fm_endpoint *watched; /* whose events it looks at when idle for long; NULL: another thread does */
 };
 
 /* Where messages go from or to: slots walked round and round. */
@@ -112,6 +116,7 @@ struct fm_verbs_lane {
 	/* iWARP: operations are done when they are sent; a flush behind the last says that all are there. */
 	bool flushes, flush_due;
 	uint32_t flush_max, flushing; /* that the queues have room for; that are on their way */
+	uint64_t outgoing, awaited;   /* messages armed for so far, this way and the other */
 	/* Work requests, filled once save what differs. */
 	struct ibv_send_wr *list;
 	struct ibv_sge *entries;
@@ -161,6 +166,8 @@ int fm_verbs_shared_notify(const struct fm_verbs_thread *thread);
 void fm_verbs_shared_join(struct fm_verbs_lane *lane);
 
 /* ---- lane.c ---- */
+/* watch.c: a look at the device of a thread that has been idle for long; what is wrong with it fails its lanes. */
+void fm_verbs_watch(struct fm_verbs_thread *thread);
 
 /* Posts receives until as many are ahead as should be, unless no more than slack are missing. 0 or -errno. */
 int fm_verbs_receive(struct fm_verbs_lane *lane, uint32_t slack);

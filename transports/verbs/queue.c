@@ -1,11 +1,12 @@
 /*
  * queue.c - completion queues and queue pairs: made, and brought through their states.
  */
-#include "transports/verbs/endpoint.h"
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#include "transports/verbs/endpoint.h"
+#include "transports/verbs/status.h"
 
 enum {
 	HOPS = 64,
@@ -16,11 +17,20 @@ enum {
 
 static int failed(const struct fm_endpoint *endpoint, const char *what, int code, struct fm_error *error)
 {
+	struct fm_verbs_region limits;
+	char locked[128] = "";
+
 	if (code == 0)
 		code = -EIO;
+	fm_verbs_region_limits(&limits);
+	/* Hardware keeps its queues in memory that it locks. */
+	if (code == -ENOMEM && limits.lock_limit != UINT64_MAX)
+		snprintf(locked, sizeof(locked),
+			 ", or raise the memlock limit of %llu bytes, of which %llu are in use ('ulimit -l')",
+			 (unsigned long long)limits.lock_limit, (unsigned long long)limits.locked);
 	return fm_error_set(error, code, code == -ENOMEM ? FM_REASON_OUT_OF_MEMORY : FM_REASON_CONNECT,
-			    "%s: no %s: %s; fewer --streams or a smaller --depth need less of the device",
-			    endpoint->port.device, what, strerror(-code));
+			    "%s: no %s: %s; fewer --streams or a smaller --depth need less of the device%s",
+			    endpoint->port.device, what, strerror(-code), locked);
 }
 
 /* ---- what a thread has ---- */

@@ -1,39 +1,12 @@
 /*
- * report.c - what is in force, and what the device had to say meanwhile.
+ * report.c - what is in force.
  */
 #include "transports/verbs/endpoint.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include "transports/verbs/status.h"
-
-int fm_verbs_events(struct fm_endpoint *endpoint, struct fm_error *error)
-{
-	struct pollfd wait = {.fd = endpoint->context->async_fd, .events = POLLIN};
-	struct ibv_async_event event;
-	struct fm_verbs_words words;
-	bool fatal;
-
-	while (poll(&wait, 1, 0) > 0 && ibv_get_async_event(endpoint->context, &event) == 0) {
-		enum ibv_event_type type = event.event_type;
-
-		ibv_ack_async_event(&event);
-		/* Every first message of a queue pair gives one. */
-		if (type == IBV_EVENT_COMM_EST || type == IBV_EVENT_SQ_DRAINED || type == IBV_EVENT_QP_LAST_WQE_REACHED)
-			continue;
-		words = fm_verbs_event_words(type, &fatal);
-		snprintf(endpoint->event, sizeof(endpoint->event), "%s", words.name);
-		if (fatal)
-			return fm_error_set(error, -EIO, FM_REASON_TRANSFER, "%s reports '%s' (event %d): %s",
-					    endpoint->port.device, words.name, type, words.cause);
-	}
-	return 0;
-}
 
 /* Gb/s of the port, by the first number of "100 Gb/sec (4X EDR)". */
 static bool port_rate(const struct fm_verbs_port *port, double *gbps)

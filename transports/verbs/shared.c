@@ -177,8 +177,8 @@ static int landing_make(const struct fm_endpoint *endpoint, const struct fm_verb
 	code = lane->in.kind->allocate(-1, lane->in.device, bytes, &shared->landing, error);
 	if (code)
 		return code;
-	return fm_verbs_region_make(endpoint, shared->landing.base, bytes, IBV_ACCESS_LOCAL_WRITE | relaxed,
-				    &shared->region, error);
+	return fm_verbs_region_make(endpoint, &shared->landing, IBV_ACCESS_LOCAL_WRITE | relaxed, &shared->region,
+				    error);
 }
 
 int fm_verbs_shared_open(const struct fm_endpoint *endpoint, struct fm_verbs_thread *thread, struct fm_error *error)

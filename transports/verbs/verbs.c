@@ -389,6 +389,7 @@ static int lanes_make(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 		endpoint->threads[i].lanes = &endpoint->lanes[(size_t)i * each];
 		endpoint->threads[i].count = each;
 	}
+	endpoint->threads[0].watched = endpoint;
 	return 0;
 }
 
@@ -447,6 +448,7 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 	code = code ? code : lanes_make(endpoint, buffers, error);
 	if (code)
 		return code;
+	fm_verbs_watch_begin(endpoint);
 	endpoint->pd = ibv_alloc_pd(endpoint->context);
 	if (!endpoint->pd)
 		return fm_error_set(error, -errno, FM_REASON_CONNECT, "%s gives no protection domain: %s",
@@ -555,7 +557,7 @@ static int verbs_connect(struct fm_endpoint *endpoint, const struct fm_blob *pee
 	return 0;
 }
 
-/* Asynchronous events: a fatal one ends the point, another is told in the row. */
+/* A device that cannot go on shows again when lanes are armed; this one only looks often enough. */
 static int verbs_progress(struct fm_endpoint *endpoint, struct fm_error *error)
 {
 	fm_verbs_cm_progress(endpoint);
@@ -564,9 +566,7 @@ static int verbs_progress(struct fm_endpoint *endpoint, struct fm_error *error)
 
 static int verbs_counters(struct fm_endpoint *endpoint, struct fm_counters *counters, struct fm_error *error)
 {
-	(void)error;
-	fm_verbs_counters(FM_VERBS_SYSFS, &endpoint->port, counters);
-	return 0;
+	return fm_verbs_observe(endpoint, counters, error);
 }
 
 static const struct fm_transport table = {
