@@ -157,12 +157,17 @@ static void newcomer_shake(struct fm_door *door, struct newcomer *newcomer)
 /* Goes as far with one newcomer as it can without waiting. */
 static void newcomer_work(struct fm_door *door, struct newcomer *newcomer)
 {
-	uint8_t first;
+	uint8_t first = 0;
+	ssize_t n = 1;
 
+	if (!newcomer->control && newcomer->count == 0)
+		n = recv(newcomer->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+	/* Not read any further: what comes right after this look must be looked at, too, before it is taken. */
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
 	if (newcomer->control) {
 		newcomer_shake(door, newcomer);
-	} else if (newcomer->count == 0 && recv(newcomer->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 &&
-		   first == TLS_RECORD_HANDSHAKE) {
+	} else if (newcomer->count == 0 && n == 1 && first == TLS_RECORD_HANDSHAKE) {
 		struct fm_error error;
 
 		if (fm_control_accept(newcomer->fd, &door->token, &newcomer->control, &error)) {

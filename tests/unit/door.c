@@ -123,6 +123,47 @@ static void test_both_families(void **state)
 	fm_door_close(door);
 }
 
+/*
+ * What a newcomer says may come just after the door has looked whether it has said something. While `late` is set, each
+ * look finds nothing, and what is there all the same must not be taken for something else.
+ */
+static bool late;
+
+ssize_t __real_recv(int fd, void *bytes, size_t count, int flags);
+ssize_t __wrap_recv(int fd, void *bytes, size_t count, int flags);
+
+ssize_t __wrap_recv(int fd, void *bytes, size_t count, int flags)
+{
+	if (late && flags & MSG_PEEK) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return __real_recv(fd, bytes, count, flags);
+}
+
+static void test_first_byte_comes_late(void **state)
+{
+	struct fm_door *door = open_door(FM_DOOR_PATIENCE_NS);
+	struct dialer dialer;
+	struct fm_control *server;
+	char text[512] = "";
+
+	(void)state;
+	late = true;
+	dialer_start(&dialer, "127.0.0.1", fm_door_port(door), TOKEN);
+	for (int i = 0; i < 10; i++)
+		turn(door);
+	late = false;
+	if (fm_door_refused(door, text, sizeof(text)))
+		fail_msg("refused: %s", text);
+	server = await_control(door);
+	pthread_join(dialer.thread, NULL);
+	assert_int_equal(dialer.code, 0);
+	fm_control_close(dialer.control);
+	fm_control_close(server);
+	fm_door_close(door);
+}
+
 static void test_one_address(void **state)
 {
 	struct fm_token token = token_of(TOKEN);
@@ -549,6 +590,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_families),
+		cmocka_unit_test(test_first_byte_comes_late),
 		cmocka_unit_test(test_one_address),
 		cmocka_unit_test(test_wrong_token),
 		cmocka_unit_test(test_strangers),
