@@ -9,7 +9,7 @@
 #include "topology/rdma.h"
 #include "topology/sysfs.h"
 
-enum { TABLE_MAX = 4096 };
+enum { TABLE_MAX = 4096, EMPTY_MAX = 64 };
 
 /* What puts one GID before another, the weightiest in the highest bit; the names of the bits are the reason's words. */
 enum { GLOBAL = 1, IPV4 = 2, ROCE_V2 = 4 };
@@ -177,13 +177,18 @@ void fm_rdma_gids_read(const char *directory, const struct fm_nic *nics, size_t 
 {
 	uint32_t indices[TABLE_MAX], table = indices_list(directory, indices);
 	const struct fm_rdma_gid *best;
+	uint32_t empty = 0;
 
-	for (uint32_t i = 0; i < table; i++) {
+	/* The kernel takes the first free entry for a new GID: behind many empty ones there are but empty ones. */
+	for (uint32_t i = 0; i < table && empty < EMPTY_MAX; i++) {
 		struct fm_rdma_gid gid;
 		uint32_t slot = port->gid_count;
 
-		if (!gid_read(directory, indices[i], port, &gid))
+		if (!gid_read(directory, indices[i], port, &gid)) {
+			empty++;
 			continue;
+		}
+		empty = 0;
 		gid.refused = gid_refuse(&gid, nics, count);
 		/* When it is full, one that can be taken is worth more than one that can't. */
 		if (slot == FM_RDMA_GIDS_MAX) {
