@@ -31,7 +31,7 @@
 #include "topology/place.h"
 #include "transports/test.h"
 
-enum { FM_TRANSPORT_ABI = 1, FM_EFFECTIVE_MAX = 32, FM_COUNTERS_MAX = 32, FM_STATES_MAX = 8 };
+enum { FM_TRANSPORT_ABI = 1, FM_EFFECTIVE_MAX = 48, FM_COUNTERS_MAX = 32, FM_STATES_MAX = 8 };
 
 /*
  * All that a loop ever sees; one per stream, owned by one thread. post and poll alternate between arm and settle.
