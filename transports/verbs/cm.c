@@ -155,17 +155,9 @@ void fm_verbs_cm_progress(struct fm_endpoint *endpoint)
 
 void fm_verbs_cm_effective(const struct fm_endpoint *endpoint, struct fm_effective *effective)
 {
-	const struct fm_verbs_options *options = &endpoint->options;
-
 	if (!endpoint->cm)
 		return;
 	fm_effective_add(effective, "connection_by", "rdma_cm");
-	/* Of iWARP all of this is TCP's. */
-	if (!endpoint->port.iwarp) {
-		fm_effective_add(effective, "qp_timeout", "%llu", (unsigned long long)options->qp_timeout);
-		fm_effective_add(effective, "retry_count", "%llu", (unsigned long long)options->retry_count);
-		fm_effective_add(effective, "rnr_retry", "%llu", (unsigned long long)options->rnr_retry);
-	}
 	if (endpoint->cm->refused)
 		fm_effective_add(effective, "refused_connections", "%u", endpoint->cm->refused);
 }

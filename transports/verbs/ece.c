@@ -26,8 +26,8 @@ void fm_verbs_ece_query(struct fm_endpoint *endpoint)
 {
 	struct ibv_ece ece = {0};
 
-	/* Datagrams are not connected. Most devices have none, and that is no error. */
-	if (endpoint->self.type == IBV_QPT_UD || !query(endpoint, &ece))
+	/* Datagrams are not connected, and rdma_cm connects by itself. Most devices have none, and that is no error. */
+	if (endpoint->self.type == IBV_QPT_UD || endpoint->cm || !query(endpoint, &ece))
 		return;
 	endpoint->self.ece_vendor = ece.vendor_id;
 	endpoint->self.ece_options = ece.options;

@@ -20,6 +20,7 @@ enum {
 	WAIT_MS = 10,
 	NAP_MS = 1,
 	NAPS = 16, /* between two looks at the device */
+	CREDIT_NAP_NS = 20000,
 	SETTLE_MS = 100,
 	DRAIN_MAX = 16,
 	IDLE_POLLS = 1024,
@@ -91,7 +92,7 @@ int fm_verbs_drain(struct fm_verbs_thread *thread)
 	} while (n == DRAIN_MAX);
 	if (n > 0) {
 		thread->idle = 0;
-	} else if (++thread->idle == IDLE_DRAINS) {
+	} else if (++thread->idle >= IDLE_DRAINS) {
 		thread->idle = 0;
 		fm_verbs_watch(thread);
 	}
@@ -267,6 +268,8 @@ static int poll_memory(void *self)
 		/* Nobody waits for these completions, but a failure is told by them alone. */
 		if (++lane->idle % IDLE_POLLS)
 			return 0;
+		/* Each of these looks counts: a removed device is to be seen as soon as by a lane that drains. */
+		lane->thread->idle += IDLE_POLLS - 1;
 		lane_drain(lane);
 		return lane->failure.code;
 	}
@@ -282,9 +285,26 @@ static int poll_memory(void *self)
 /* Has another lane's poll booked something that its own lane has not told of yet? */
 static bool thread_owes(const struct fm_verbs_thread *thread)
 {
-	for (uint32_t i = 0; i < thread->count; i++)
-		if (*thread->lanes[i].counted != thread->lanes[i].reported || thread->lanes[i].failure.code)
+	for (uint32_t i = 0; i < thread->count; i++) {
+		const struct fm_verbs_lane *lane = &thread->lanes[i];
+		/* What a flush holds back is not owed before the flush is answered, which gives a completion. */
+		bool held = lane->flushes && lane->flushing && lane->acked == lane->armed;
+
+		if (*lane->counted != lane->reported + held || lane->failure.code)
 			return true;
+	}
+	return false;
+}
+
+/* Does a lane wait for credit alone? That comes as a write into memory, and no completion tells of it. */
+static bool thread_waits_for_credit(const struct fm_verbs_thread *thread)
+{
+	for (uint32_t i = 0; i < thread->count; i++) {
+		const struct fm_verbs_lane *lane = &thread->lanes[i];
+
+		if (lane->needs_credit && lane->posted < lane->armed && lane->acked == lane->posted)
+			return true;
+	}
 	return false;
 }
 
@@ -335,6 +355,10 @@ static int poll_waiting(void *self)
 	}
 	if (thread_owes(thread))
 		return 0;
+	if (thread_waits_for_credit(thread)) {
+		nanosleep(&(struct timespec){0, CREDIT_NAP_NS}, NULL);
+		return lane->busy_poll(lane);
+	}
 	code = thread_wait(thread);
 	return code ? fm_verbs_lane_fail(lane, code, "ibv_get_cq_event") : lane->busy_poll(lane);
 }
@@ -429,9 +453,12 @@ int fm_verbs_lane_explain(void *self, struct fm_error *error)
 		return fm_error_set(error, failure->code, FM_REASON_TRANSFER,
 				    "stream %u: %s failed: %s; where the device was removed, the kernel's log says so",
 				    lane->stream, failure->call, strerror(-failure->code));
-	words = fm_verbs_status_words(failure->status);
+	words = lane->unordered ? fm_verbs_status_words_efa(failure->status) : fm_verbs_status_words(failure->status);
 	return fm_error_set(error, failure->code,
-			    failure->status == IBV_WC_RETRY_EXC_ERR ? FM_REASON_PEER_LOST : FM_REASON_TRANSFER,
+			    failure->status == IBV_WC_RETRY_EXC_ERR ||
+					    (lane->unordered && failure->status == IBV_WC_RESP_TIMEOUT_ERR)
+				    ? FM_REASON_PEER_LOST
+				    : FM_REASON_TRANSFER,
 			    "stream %u: %s ended with '%s' (status %d, vendor error 0x%x): %s", lane->stream,
 			    kinds[failure->kind <= FM_VERBS_FLUSHED ? failure->kind : 0], words.name, failure->status,
 			    failure->vendor, words.cause);

@@ -86,6 +86,6 @@ void fm_verbs_remark(const struct fm_endpoint *endpoint, struct fm_effective *ef
 	if (ports > 1 && streams < EACH_PORT * ports)
 		fm_effective_add(effective, "bond_remark", "%u queue pairs may leave a port idle: --streams %u or more",
 				 streams, EACH_PORT * ports);
-	if (endpoint->options.traffic_class >> 2 == 0 && !port->software)
+	if (endpoint->traffic_class >> 2 == 0 && !port->software)
 		class_remark(ports ? first : net_device, effective);
 }

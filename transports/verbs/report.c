@@ -85,6 +85,12 @@ static void queue_add(const struct fm_endpoint *endpoint, struct fm_effective *e
 	if (endpoint->work->events)
 		fm_effective_add(effective, "completion_vector", "%d", lane->thread->vector);
 	fm_verbs_ece_report(endpoint, effective);
+	/* Of iWARP these are TCP's. */
+	if (endpoint->self.type == IBV_QPT_RC && !endpoint->port.iwarp) {
+		fm_effective_add(effective, "qp_timeout", "%llu", (unsigned long long)endpoint->options.qp_timeout);
+		fm_effective_add(effective, "retry_count", "%llu", (unsigned long long)endpoint->options.retry_count);
+		fm_effective_add(effective, "rnr_retry", "%llu", (unsigned long long)endpoint->options.rnr_retry);
+	}
 	numbers_add(endpoint, effective);
 }
 

@@ -200,7 +200,7 @@ int fm_verbs_shared_open(const struct fm_endpoint *endpoint, struct fm_verbs_thr
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for %u streams: take fewer",
 				    thread->count);
 	shared->mask = numbers - 1;
-	shared->cq = ibv_create_cq(endpoint->context, (int)receives + 1, NULL, thread->channel, 0);
+	shared->cq = ibv_create_cq(endpoint->context, (int)receives + 1, NULL, thread->channel, thread->vector);
 	attributes.attr.max_wr = (uint32_t)receives;
 	if (shared->cq)
 		shared->srq = ibv_create_srq(thread->pd, &attributes);

@@ -77,6 +77,20 @@ struct fm_verbs_words fm_verbs_status_words(enum ibv_wc_status status)
 	return table[status];
 }
 
+struct fm_verbs_words fm_verbs_status_words_efa(enum ibv_wc_status status)
+{
+	/* What libefa makes of the device's own statuses (rdma-core, providers/efa/verbs.c). */
+	if (status == IBV_WC_RESP_TIMEOUT_ERR)
+		return (struct fm_verbs_words){
+			"no response", "the peer does not answer: it is gone, or a security group does not allow all "
+				       "traffic between the two nodes, both ways"};
+	if (status == IBV_WC_REM_INV_RD_REQ_ERR)
+		return (struct fm_verbs_words){
+			"bad destination",
+			"the peer's queue pair is gone: its own output says whether it closed early"};
+	return fm_verbs_status_words(status);
+}
+
 struct fm_verbs_words fm_verbs_event_words(enum ibv_event_type event, enum fm_verbs_weight *weight)
 {
 	static const struct {

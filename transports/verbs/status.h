@@ -16,6 +16,8 @@ struct fm_verbs_words {
 
 /* Of any status, known or not. */
 struct fm_verbs_words fm_verbs_status_words(enum ibv_wc_status status);
+/* The same of a device of EFA, which uses some of them for failures of its own. */
+struct fm_verbs_words fm_verbs_status_words_efa(enum ibv_wc_status status);
 
 /* A status that follows from another failure of the queue pair, and says nothing by itself. */
 static inline bool fm_verbs_status_secondary(enum ibv_wc_status status)

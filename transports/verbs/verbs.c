@@ -201,6 +201,21 @@ static void capability_narrow(struct fm_capability *all, const struct fm_capabil
 		all->size_max = rail->size_max;
 	if (rail->depth_max < all->depth_max)
 		all->depth_max = rail->depth_max;
+	if (rail->size_min > all->size_min)
+		all->size_min = rail->size_min;
+	all->verify &= rail->verify;
+	all->bidirectional &= rail->bidirectional;
+	all->may_lose |= rail->may_lose;
+}
+
+/* rdma_cm makes reliable connections; a device of EFA has none. */
+static int cm_fits(const struct fm_verbs_options *options, const struct fm_verbs_port *port, enum ibv_qp_type type,
+		   struct fm_error *error)
+{
+	if (!fm_verbs_by_cm(options, port) || type == IBV_QPT_RC)
+		return 0;
+	return fm_error_set(error, -EOPNOTSUPP, FM_REASON_UNSUPPORTED,
+			    "%s is an EFA device, which rdma_cm does not connect: leave out --rdma-cm", port->device);
 }
 
 static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_options *options, bool first,
@@ -218,6 +233,7 @@ static int rail_query(const struct fm_place_rail *rail, const struct fm_verbs_op
 		return code;
 	code = fm_verbs_type_choose(options, &port, context, &limits.device, &limits.efa, &limits.type, error);
 	ibv_close_device(context);
+	code = code ? code : cm_fits(options, &port, limits.type, error);
 	for (int i = 0; i < FM_TEST_COUNT && code == 0; i++) {
 		struct fm_capability one = {0};
 
@@ -444,6 +460,7 @@ static int verbs_fill(struct fm_endpoint *endpoint, const struct fm_buffer *buff
 	code = code ? code
 		    : fm_verbs_type_choose(&endpoint->options, &endpoint->port, endpoint->context, &endpoint->device,
 					   &endpoint->efa, &endpoint->self.type, error);
+	code = code ? code : cm_fits(&endpoint->options, &endpoint->port, endpoint->self.type, error);
 	code = code ? code : self_fill(endpoint, error);
 	code = code ? code : lanes_make(endpoint, buffers, error);
 	if (code)
@@ -501,7 +518,6 @@ static int verbs_open(const struct fm_place *place, const struct fm_work *work, 
 	if (!made)
 		return fm_error_set(error, -ENOMEM, FM_REASON_OUT_OF_MEMORY, "no memory for an endpoint");
 	made->work = work;
-	made->rail = &place->rails[work->rail];
 	made->options = *(const struct fm_verbs_options *)work->options;
 	made->rail = &place->rails[work->rail];
 	made->service_level = made->options.service_level;
