@@ -3,6 +3,7 @@
  */
 #include "common/door.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -127,7 +128,7 @@ static void test_both_families(void **state)
  * What a newcomer says may come just after the door has looked whether it has said something. While `late` is set, each
  * look finds nothing, and what is there all the same must not be taken for something else.
  */
-static bool late;
+static atomic_bool late;
 
 ssize_t __real_recv(int fd, void *bytes, size_t count, int flags);
 ssize_t __wrap_recv(int fd, void *bytes, size_t count, int flags);
