@@ -26,6 +26,7 @@ void fm_plan_free(struct fm_plan *plan)
 {
 	free(plan->points);
 	json_decref(plan->options);
+	fm_answers_free(plan->answers);
 	*plan = (struct fm_plan){0};
 }
 
@@ -87,20 +88,6 @@ int fm_plan_add(struct fm_plan *plan, const struct fm_point *point, struct fm_er
 	}
 	plan->points[plan->count++] = *point;
 	return 0;
-}
-
-static int transport_query(const struct fm_transport *transport, const struct fm_plan *plan,
-			   const struct fm_place *place, struct fm_capabilities *capabilities, struct fm_error *error)
-{
-	void *values = fm_transport_values(transport, plan->options, error);
-	int code;
-
-	memset(capabilities, 0, sizeof(*capabilities));
-	if (!values)
-		return error->code;
-	code = transport->query(place, values, plan->registry->list, capabilities, error);
-	free(values);
-	return code;
 }
 
 /* ---- the initiator's choice ---- */
@@ -222,10 +209,11 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 {
 	const struct fm_pair_what *what = builder->what;
 	const char *peer = peer_absent(builder->offer, "transports", transport->name);
-	struct fm_capabilities capabilities;
+	const struct fm_capabilities *capabilities = NULL;
+	struct fm_plan *plan = builder->plan;
 	struct fm_error error;
-	bool queried = !transport->absent &&
-		       transport_query(transport, builder->plan, builder->place, &capabilities, &error) == 0;
+	bool queried = !transport->absent && fm_query(&plan->answers, transport, 0, plan->options, builder->place,
+						      plan->registry->list, &capabilities, &error) == 0;
 
 	for (int i = 0; i < FM_TEST_COUNT; i++) {
 		struct fm_point point = {.test = (enum fm_test_id)i,
@@ -236,13 +224,13 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 
 		/* A ping-pong goes both ways by itself. */
 		point.bidirectional = what->bidirectional && fm_tests[i].metric == FM_BANDWIDTH;
-		if (!what->full && (what->tests.count ? !what->tests.chosen[i]
-						      : !is_default(transport, queried ? &capabilities : NULL, i)))
+		if (!what->full &&
+		    (what->tests.count ? !what->tests.chosen[i] : !is_default(transport, capabilities, i)))
 			continue;
 		/* A family or all means the tests that there are; only a name can be disappointed. */
-		if (queried && !capabilities.tests[i].supported && !what->tests.named[i]) {
-			if (capabilities.tests[i].why_not)
-				*builder->why_not = capabilities.tests[i].why_not;
+		if (queried && !capabilities->tests[i].supported && !what->tests.named[i]) {
+			if (capabilities->tests[i].why_not)
+				*builder->why_not = capabilities->tests[i].why_not;
 			continue;
 		}
 		snprintf(point.transport, sizeof(point.transport), "%s", transport->name);
@@ -258,8 +246,8 @@ static int add_transport(const struct plan_builder *builder, const struct fm_tra
 			point_refuse(&point, FM_REASON_ABSENT, "the other node has no %s memory: %s", point.memory_b,
 				     peer_absent(builder->offer, "memory", point.memory_b));
 		code = add_sizes(builder, &point,
-				 queried && capabilities.tests[i].supported ? capabilities.tests[i].size_max
-									    : UINT64_MAX);
+				 queried && capabilities->tests[i].supported ? capabilities->tests[i].size_max
+									     : UINT64_MAX);
 		if (code)
 			return code;
 	}
@@ -309,7 +297,8 @@ static void mark_unable(const struct plan_builder *builder)
 static bool gives_way(const struct plan_builder *builder, const struct fm_transport *const *at)
 {
 	const struct fm_pair_what *what = builder->what;
-	struct fm_capabilities capabilities;
+	const struct fm_capabilities *capabilities;
+	struct fm_plan *plan = builder->plan;
 	struct fm_error error = {0};
 	bool others = false;
 
@@ -318,10 +307,11 @@ static bool gives_way(const struct plan_builder *builder, const struct fm_transp
 				    !peer_absent(builder->offer, "transports", (*next)->name));
 	if (!others)
 		return false;
-	if (transport_query(*at, builder->plan, builder->place, &capabilities, &error))
+	if (fm_query(&plan->answers, *at, 0, plan->options, builder->place, plan->registry->list, &capabilities,
+		     &error))
 		return error.reason == FM_REASON_PLACEMENT || error.reason == FM_REASON_UNSUPPORTED;
 	for (int i = 0; i < FM_TEST_COUNT; i++)
-		if (capabilities.tests[i].supported && (!what->tests.count || what->tests.chosen[i]))
+		if (capabilities->tests[i].supported && (!what->tests.count || what->tests.chosen[i]))
 			return false;
 	return true;
 }
@@ -387,11 +377,11 @@ static void check_memory(struct fm_point *point, const char *memory, uint32_t fl
 		point_refuse(point, error.reason, "%s", error.text);
 }
 
-int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place,
+int fm_point_query(const struct fm_point *point, struct fm_plan *plan, const struct fm_place *place,
 		   struct fm_capability *capability, struct fm_error *error)
 {
 	const struct fm_transport *transport = fm_transport_among(plan->registry->list, point->transport);
-	struct fm_capabilities capabilities;
+	const struct fm_capabilities *capabilities;
 	struct fm_place used;
 	int code;
 
@@ -399,14 +389,15 @@ int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, con
 		return fm_error_set(error, -ENODEV, FM_REASON_ABSENT, "%s cannot run here: %s", point->transport,
 				    transport ? transport->absent : no_transport);
 	fm_point_place(point, place, &used);
-	code = transport_query(transport, plan, &used, &capabilities, error);
+	code = fm_query(&plan->answers, transport, point->turn, plan->options, &used, plan->registry->list,
+			&capabilities, error);
 	if (code == 0)
-		*capability = capabilities.tests[point->test];
+		*capability = capabilities->tests[point->test];
 	return code;
 }
 
 /* A test that the transport lacks: names those that it has. */
-static void refuse_test(struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place)
+static void refuse_test(struct fm_point *point, struct fm_plan *plan, const struct fm_place *place)
 {
 	struct fm_point other = *point;
 	struct fm_capability test;
@@ -424,7 +415,7 @@ static void refuse_test(struct fm_point *point, const struct fm_plan *plan, cons
 		     fm_tests[point->test].name, used ? ": it has " : "", has);
 }
 
-void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place, bool side_b)
+void fm_point_check(struct fm_point *point, struct fm_plan *plan, const struct fm_place *place, bool side_b)
 {
 	struct fm_capability test = {0};
 	struct fm_error error;

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "bench/config.h"
+#include "bench/query.h"
 #include "topology/placement.h"
 #include "transports/registry.h"
 
@@ -41,6 +42,7 @@ struct fm_plan {
 	uint32_t shares;			       /* 2: both ends on this machine */
 	json_t *options;			       /* {transport: {option: text}}, or NULL */
 	const struct fm_registry *registry;	       /* the caller's, set before all else */
+	struct fm_answers *answers;		       /* of transports that were asked; NULL at first */
 };
 
 void fm_plan_free(struct fm_plan *plan);
@@ -71,9 +73,9 @@ uint32_t fm_point_verify_slots(const struct fm_point *point);
 uint64_t fm_point_stall_ns(const struct fm_point *point);
 
 /* Whether this node can do the point; fills refused and why. */
-void fm_point_check(struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place, bool side_b);
-/* Asks the point's transport what it can do of the point's test with this place and the plan's options. */
-int fm_point_query(const struct fm_point *point, const struct fm_plan *plan, const struct fm_place *place,
+void fm_point_check(struct fm_point *point, struct fm_plan *plan, const struct fm_place *place, bool side_b);
+/* What the point's transport can do of the point's test with this place and the plan's options; see fm_query. */
+int fm_point_query(const struct fm_point *point, struct fm_plan *plan, const struct fm_place *place,
 		   struct fm_capability *capability, struct fm_error *error);
 /* {"type": "planned", "refused": [[id, reason, why], ...]}, of the first ones that fit; and its reading. */
 json_t *fm_plan_answer(const struct fm_plan *plan);

@@ -6,13 +6,14 @@
  * are installed; a module outside the tree needs nothing else, and no symbol of the program: helpers are inline, or in
  * struct fm_services. docs/writing-a-transport.md tells how one is written, built and loaded.
  *
- * Threads: the session calls every endpoint function of one endpoint from one thread, the rail's first worker, which is
- * bound to its CPU before query and open. A lane's functions are called by the one thread that owns the lane, which is
- * fm_work_thread() of its stream; while lanes run, no endpoint function is called. What threads must not share (a
- * completion queue, a thread domain, a UCX worker) can therefore be made one a thread in open, and lanes of one thread
- * may share it without a lock; but the first worker makes them and enters them through progress, so they must stand
- * being used by two threads in turn (UCX: thread mode serialized). The control thread never enters a transport, so one
- * that hangs costs a point and not the program.
+ * Threads: query runs in a thread of its own, bound to no CPU, once for each place that is measured at; one that does
+ * not come back by 2.5 s is left behind and counts as a failure. The session calls every endpoint function of one
+ * endpoint from one thread, the rail's first worker, which is bound to its CPU before open. A lane's functions are
+ * called by the one thread that owns the lane, which is fm_work_thread() of its stream; while lanes run, no endpoint
+ * function is called. What threads must not share (a completion queue, a thread domain, a UCX worker) can therefore be
+ * made one a thread in open, and lanes of one thread may share it without a lock; but the first worker makes them and
+ * enters them through progress, so they must stand being used by two threads in turn (UCX: thread mode serialized). The
+ * control thread never enters a transport, so one that hangs costs a point and not the program.
  *
  * Life of an endpoint: query, open, address, connect until it is done; for each repetition, warm-up too, arm on every
  * lane of both ends, then the loops, then settle on every lane of both ends; effective; disconnect until it is done;

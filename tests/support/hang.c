@@ -24,6 +24,28 @@ static int call(const char *name, void *argument)
 	return next.call(argument);
 }
 
+/* As call, for a function that returns a pointer. */
+static void *call_for_pointer(const char *name, void *argument)
+{
+	union {
+		void *symbol;
+		void *(*call)(void *argument);
+	} next = {.symbol = dlsym(RTLD_NEXT, name)};
+	const char *hangs = getenv("FABMARK_HANG");
+
+	while (hangs && strcmp(hangs, name) == 0)
+		pause();
+	if (!next.symbol)
+		next.symbol = dlsym(dlopen("libibverbs.so.1", RTLD_NOW | RTLD_NOLOAD), name);
+	return next.call(argument);
+}
+
+void *ibv_open_device(void *device);
+__attribute__((visibility("default"))) void *ibv_open_device(void *device)
+{
+	return call_for_pointer("ibv_open_device", device);
+}
+
 int ibv_destroy_qp(void *qp);
 __attribute__((visibility("default"))) int ibv_destroy_qp(void *qp)
 {
